@@ -1,0 +1,54 @@
+"""`credchain sources`: every installed source, and its place in the default chain or why it has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from credchain.cli.run import WRONG_USE, Told
+
+if TYPE_CHECKING:
+    from credchain.registry import Found
+    from credchain.settings import Plan
+
+NOT_NAMED = "not in the default order; name it in CREDCHAIN_ENABLE or CREDCHAIN_ORDER"
+
+
+@click.command("sources")
+def command() -> None:
+    """List every installed source: its package, and its place in the chain or why it has none."""
+    from credchain.default import DefaultAzureCredential
+    from credchain.registry import Registry
+
+    registry = Registry()
+    try:
+        plan = DefaultAzureCredential(registry=registry).plan
+    except ValueError as error:
+        raise Told(f"Error: {error}", exit_code=WRONG_USE) from None
+    rows = [_row(found, plan) for found in _ordered(registry.discover(), plan)]
+    for line in table(("SOURCE", "PACKAGE", "PLACE"), rows):
+        click.echo(line)
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines with aligned columns; the last column is as wide as it needs."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads) - 1)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in [heads, *rows]
+    ]
+
+
+def _ordered(found: list[Found], plan: Plan) -> list[Found]:
+    """Those in the chain in its order, then the others."""
+    positions = {place.name: index for index, place in enumerate(plan.places)}
+    return sorted(found, key=lambda one: (positions.get(one.name, len(positions)), not one.builtin, one.name))
+
+
+def _row(found: Found, plan: Plan) -> tuple[str, str, str]:
+    names = (found.name, f"{found.distribution}/{found.name}")
+    for index, place in enumerate(plan.places, start=1):
+        if place.name in names and not (found.refused and place.name == found.name):
+            return found.name, found.package, f"{index} ({place.because})"
+    return found.name, found.package, found.refused or plan.left_out.get(found.name, NOT_NAMED)

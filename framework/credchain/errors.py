@@ -1,0 +1,163 @@
+"""What can go wrong, as a tree of exceptions under azure-core's.
+
+::
+
+    azure.core.exceptions.ClientAuthenticationError
+    ├── CredentialUnavailableError       this source does not apply here; a chain goes on to the next
+    │   └── ChainUnavailableError        no source of a chain applied (`attempts`); so chains nest
+    └── AuthenticationFailedError        the source applied, and was refused; a chain stops
+        ├── TransportError               nobody answered in time, or the connection failed
+        └── ChainStoppedError            a chain stopped at a source that failed (`attempts`)
+
+    ValueError, TypeError                what the caller got wrong, told before anything is sent
+    └── ConfigurationError (ValueError)  a setting that cannot be followed
+        └── ProviderLoadError            a source that was named cannot be loaded
+
+No error carries a request, a response, a token or a secret: there is nothing in them that a log must not show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from azure.core.exceptions import ClientAuthenticationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from credchain.attempts import Attempt
+
+__all__ = [
+    "AuthenticationFailedError",
+    "ChainStoppedError",
+    "ChainUnavailableError",
+    "ClientAuthenticationError",
+    "ConfigurationError",
+    "CredentialUnavailableError",
+    "ProviderLoadError",
+    "TransportError",
+    "is_unavailable",
+]
+
+
+class CredentialUnavailableError(ClientAuthenticationError):  # type: ignore[misc, unused-ignore]
+    """A source cannot serve on this machine or in this set-up; trying another one makes sense."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message=message)
+
+
+class ChainUnavailableError(CredentialUnavailableError):
+    """Every source of a chain said that it does not apply.
+
+    Attributes:
+        attempts: What became of each source, in the order of the chain.
+    """
+
+    def __init__(self, message: str, *, attempts: Sequence[Attempt]) -> None:
+        super().__init__(message)
+        self.attempts = tuple(attempts)
+
+
+class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc, unused-ignore]
+    """A source applied, and did not get a token.
+
+    The attributes are those of an OAuth 2.0 error response (RFC 6749, section 5.2) as Entra ID extends it; each is
+    None (or empty) where the service did not say.
+
+    Attributes:
+        error: The OAuth error code, such as ``invalid_client``.
+        error_codes: Entra's numbers, such as ``(7000215,)``.
+        suberror: Entra's finer code, such as ``basic_action``.
+        correlation_id: Entra's name for the exchange; its support asks for it.
+        trace_id: Entra's name for its own log entry.
+        claims: The claims challenge to pass on to the next token request, as JSON text.
+        retry_after: Seconds that the service asked to wait.
+        http_status: The status of the answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error: str | None = None,
+        error_codes: Sequence[int] = (),
+        suberror: str | None = None,
+        correlation_id: str | None = None,
+        trace_id: str | None = None,
+        claims: str | None = None,
+        retry_after: float | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        super().__init__(message=message)
+        self.error = error  # type: ignore[assignment]  # azure-core keeps its own parsed body here; ours has none
+        self.error_codes = tuple(error_codes)
+        self.suberror = suberror
+        self.correlation_id = correlation_id
+        self.trace_id = trace_id
+        self.claims = claims
+        self.retry_after = retry_after
+        self.http_status = http_status
+
+
+class TransportError(AuthenticationFailedError):
+    """No answer: the connection failed, broke, or was not answered in time."""
+
+
+class ChainStoppedError(AuthenticationFailedError):
+    """A chain stopped, because a source that applies has failed.
+
+    Going on would hand the process another identity than the one it is set up for. The fields of the failure are
+    copied here; the failure itself is ``__cause__``.
+
+    Attributes:
+        attempts: What became of each source that was asked, the failed one last.
+    """
+
+    def __init__(self, message: str, *, attempts: Sequence[Attempt], cause: BaseException) -> None:
+        super().__init__(
+            message,
+            error=_text(cause, "error"),
+            error_codes=getattr(cause, "error_codes", ()),
+            suberror=_text(cause, "suberror"),
+            correlation_id=_text(cause, "correlation_id"),
+            trace_id=_text(cause, "trace_id"),
+            claims=_text(cause, "claims"),
+            retry_after=getattr(cause, "retry_after", None),
+            http_status=getattr(cause, "http_status", None),
+        )
+        self.attempts = tuple(attempts)
+
+
+class ConfigurationError(ValueError):
+    """A setting is wrong; the message names the setting and where it came from."""
+
+
+class ProviderLoadError(ConfigurationError):
+    """A source that was named explicitly cannot be loaded.
+
+    Attributes:
+        source: The source's name.
+        distribution: The package that registers it, with its version, if one does.
+    """
+
+    def __init__(self, message: str, *, source: str, distribution: str | None = None) -> None:
+        super().__init__(message)
+        self.source = source
+        self.distribution = distribution
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether *error* says that its source does not apply, whoever's credential raised it.
+
+    azure-identity's exception of that meaning is recognised by the name of its class, so that its credentials can be
+    members of a chain without that package being imported here.
+    """
+    if isinstance(error, CredentialUnavailableError):
+        return True
+    return any(base.__name__ == "CredentialUnavailableError" for base in type(error).__mro__)
+
+
+def _text(error: BaseException, name: str) -> str | None:
+    value = getattr(error, name, None)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,129 @@
+"""Settings and the default order become the places of a chain, on names alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from credchain.settings.layers import Settings
+    from credchain.settings.priority import Listed
+
+REST = "..."
+
+
+@attrs.frozen
+class Place:
+    """A source's place in a chain.
+
+    Attributes:
+        name: The source's name.
+        explicit: Whether the settings name this very source, so that it must be usable.
+        because: Why it is in the chain.
+    """
+
+    name: str
+    explicit: bool
+    because: str
+
+
+@attrs.frozen
+class Plan:
+    """The chain's places in order, and why each other source that the settings speak of has none."""
+
+    places: tuple[Place, ...]
+    left_out: dict[str, str]
+
+
+def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan:
+    """The places of a chain.
+
+    Args:
+        settings: All layers merged.
+        listed: The default order.
+        platform: The value of ``sys.platform``.
+
+    Raises:
+        ConfigurationError: A name stands twice in the order, or no source is left.
+    """
+    default, left_out = _default_places(settings, listed, platform)
+    places = default if settings.order is None else _ordered(settings, default, left_out)
+    named = {place.name for place in places}
+    for name, wanted in settings.wanted.items():
+        if wanted.value and name not in named and settings.only is None:
+            places.append(Place(name, explicit=True, because=f"enabled by {wanted.origin}"))
+            left_out.pop(name, None)
+    for name, wanted in settings.wanted.items():
+        if not wanted.value:
+            left_out[name] = f"disabled by {wanted.origin}"
+    kept = tuple(place for place in places if place.name not in left_out)
+    if not kept:
+        _refuse_empty(settings, left_out)
+    return Plan(kept, left_out)
+
+
+def _default_places(
+    settings: Settings, listed: Sequence[Listed], platform: str
+) -> tuple[list[Place], dict[str, str]]:
+    places: list[Place] = []
+    left_out: dict[str, str] = {}
+    for one in listed:
+        why_not = _why_not(one, settings, platform)
+        if why_not:
+            left_out[one.name] = why_not
+            continue
+        enabled = settings.wanted.get(one.name)
+        if settings.only is not None:
+            places.append(Place(one.name, explicit=True, because=f"the only one, by {settings.only.origin}"))
+        elif enabled is not None and enabled.value:
+            places.append(Place(one.name, explicit=True, because=f"enabled by {enabled.origin}"))
+        else:
+            places.append(Place(one.name, explicit=False, because="in the default order"))
+    return places, left_out
+
+
+def _why_not(one: Listed, settings: Settings, platform: str) -> str | None:
+    if settings.only is not None:
+        origin = settings.only.origin
+        return None if settings.only.value == one.name else f"{origin} names {settings.only.value} alone"
+    enabled = settings.wanted.get(one.name)
+    if enabled is not None and enabled.value:
+        return None
+    if settings.group is not None and settings.group.value != one.group:
+        return f"{settings.group.origin} selects the group {settings.group.value}; it is in {one.group}"
+    if one.platforms and platform not in one.platforms:
+        return f"in the default order on {', '.join(one.platforms)} only; enable it by name"
+    return None
+
+
+def _ordered(settings: Settings, default: list[Place], left_out: dict[str, str]) -> list[Place]:
+    """The order that the settings give, with "..." standing for what of the default order it does not name."""
+    assert settings.order is not None
+    names, origin = settings.order.value, settings.order.origin
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        from credchain.errors import ConfigurationError
+
+        raise ConfigurationError(f"order: {', '.join(twice)} stands there twice ({origin})")
+    by_name = {place.name: place for place in default}
+    places: list[Place] = []
+    for name in names:
+        if name == REST:
+            places += [place for place in default if place.name not in names]
+            continue
+        places.append(by_name.get(name) or Place(name, explicit=name not in left_out, because=f"in the order of {origin}"))
+        left_out.pop(name, None)
+    if REST not in names:
+        left_out |= {name: f"not named in the order of {origin}" for name in by_name if name not in names}
+    return places
+
+
+def _refuse_empty(settings: Settings, left_out: dict[str, str]) -> None:
+    from credchain.errors import ConfigurationError
+
+    reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    origin = f" ({settings.order.origin})" if settings.order is not None else ""
+    raise ConfigurationError(f"no source is enabled{origin}{': ' if reasons else ''}{reasons}")
