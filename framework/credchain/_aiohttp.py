@@ -108,7 +108,7 @@ class AiohttpTransport:
         opened = self._open.get(loop)
         if opened is not None and not opened.session.closed:
             return opened.session
-        opened = _Opened(library.ClientSession(cookie_jar=library.DummyCookieJar(), trust_env=False))
+        opened = _Opened(library.ClientSession(cookie_jar=library.DummyCookieJar(), trust_env=False), loop)
         with self._lock:
             ended = [known for known in self._open if known.is_closed()]
             left = [self._open.pop(known) for known in ended]
@@ -133,14 +133,19 @@ class AiohttpTransport:
 class _Opened:
     """A session and the asynchronous generator that closes it."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
         self.session = session
+        self.loop = loop
         self.life = _life(session)
 
     def drop(self) -> None:
         """Let go of a session whose loop was closed without finalising it: its sockets can only be collected."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
+            self.session.detach()
+
+    def __del__(self) -> None:
+        if self.loop.is_closed() and not self.session.closed:
             self.session.detach()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ AzureAuthorityHosts = KnownAuthorities
 """The name that azure-identity gives to `KnownAuthorities`."""
 
 _TENANT = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
+_PLACE = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", re.ASCII)
 _SCOPE = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
 
 
@@ -32,18 +32,16 @@ def normalize_authority(authority: str, *, argument: str = "authority") -> str:
     Raises:
         ValueError: Empty, another scheme than https, no host, or something after the path.
     """
-    text = authority.strip().rstrip("/ ") if isinstance(authority, str) else ""
-    if not text:
-        raise ValueError(f"{argument}: must be a host or an https URL, such as 'login.microsoftonline.com'")
-    scheme, separator, _ = text.partition("://")
-    if not separator:
-        text = f"https://{text}"
-    elif scheme.lower() != "https":
+    text = authority.strip() if isinstance(authority, str) else ""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() != "https":
         raise ValueError(f"{argument}: must use https, not {scheme!r}: {authority!r}")
-    parts = urlsplit(text)
-    if not parts.hostname or parts.username or parts.query or parts.fragment or re.search(r"\s", text):
+    place = (rest if separator else text).rstrip("/ ")
+    if not place:
+        raise ValueError(f"{argument}: must be a host or an https URL, such as 'login.microsoftonline.com'")
+    if not _PLACE.fullmatch(place):
         raise ValueError(f"{argument}: not a host or an https URL: {authority!r}")
-    return text
+    return f"https://{place}"
 
 
 def authority_of(authority: str | None, environment: Mapping[str, str]) -> str:

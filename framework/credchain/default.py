@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from credchain.chain import ChainedTokenCredential, Link
 from credchain.naming import refuse_unknown
 from credchain.settings import default_order, environment_layer, keyword_layer, merge, plan, structure
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from credchain.http import Transport
     from credchain.registry import Registry
     from credchain.settings import Layer, Place, Plan, Settings
+
+_GRACE_SECONDS = 0.5
+"""What a source has beyond its deadline to tell by itself what went wrong."""
 
 
 class DefaultAzureCredential(ChainedTokenCredential):
@@ -135,13 +140,14 @@ class DefaultAzureCredential(ChainedTokenCredential):
         return _remade, (self._arguments,)
 
     def _link(self, place: Place) -> Link:
-        return Link(place.name, functools.partial(self._open, place), explicit=place.explicit)
+        limit = None if place.timeout is None else place.timeout + _GRACE_SECONDS
+        return Link(place.name, functools.partial(self._open, place), explicit=place.explicit, timeout=limit)
 
     async def _open(self, place: Place) -> Any:
         """The credential of a place; a source that cannot be loaded is unavailable, unless it was named."""
         from credchain.errors import CredentialUnavailableError, ProviderLoadError
 
-        host = self._host
+        host = attrs.evolve(self._host, timeout=place.timeout)
         try:
             credential = await host.in_thread(self._sources.build, place.name, {}, host)
         except ProviderLoadError as error:
@@ -205,8 +211,6 @@ class Sources:
 
     def with_source(self, host: Host) -> Host:
         """*host*, able to give other sources by name and to carry events."""
-        import attrs
-
         return attrs.evolve(
             host,
             source=functools.partial(self.inner, host),

@@ -19,14 +19,16 @@ WRONG_USE = 2
 
 
 class Told(click.ClickException):
-    """An error that is told in its own words, without a prefix and without a traceback."""
+    """An error that is told in its own words, without a traceback."""
 
     def __init__(self, message: str, *, exit_code: int = FAILED) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.code = exit_code
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002
+        """Print the words and end with the code; click would end with 1 always."""
         click.echo(self.message, err=True)
+        raise SystemExit(self.code)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

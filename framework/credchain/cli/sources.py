@@ -9,6 +9,8 @@ import click
 from credchain.cli.run import WRONG_USE, Told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from credchain.registry import Found
     from credchain.settings import Plan
 
@@ -31,7 +33,7 @@ def command() -> None:
         click.echo(line)
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Lines with aligned columns; the last column is as wide as it needs."""
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads) - 1)]
     return [

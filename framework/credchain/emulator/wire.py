@@ -42,7 +42,7 @@ class Answer:
 
     status: int = 200
     body: bytes = attrs.field(default=b"", repr=False)
-    content_type: str = "application/json"
+    content_type: str = "application/json; charset=utf-8"
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 

@@ -23,11 +23,13 @@ class Place:
         name: The source's name.
         explicit: Whether the settings name this very source, so that it must be usable.
         because: Why it is in the chain.
+        timeout: Seconds that it may take for a token; None leaves it to the source.
     """
 
     name: str
     explicit: bool
     because: str
+    timeout: float | None = None
 
 
 @attrs.frozen
@@ -59,10 +61,12 @@ def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan
     for name, wanted in settings.wanted.items():
         if not wanted.value:
             left_out[name] = f"disabled by {wanted.origin}"
-    kept = tuple(place for place in places if place.name not in left_out)
+    kept = [place for place in places if place.name not in left_out]
     if not kept:
         _refuse_empty(settings, left_out)
-    return Plan(kept, left_out)
+    if len(kept) == 1:
+        kept = [attrs.evolve(kept[0], timeout=None)]  # nobody waits behind it
+    return Plan(tuple(kept), left_out)
 
 
 def _default_places(
@@ -81,7 +85,7 @@ def _default_places(
         elif enabled is not None and enabled.value:
             places.append(Place(one.name, explicit=True, because=f"enabled by {enabled.origin}"))
         else:
-            places.append(Place(one.name, explicit=False, because="in the default order"))
+            places.append(Place(one.name, explicit=False, because="in the default order", timeout=one.timeout))
     return places, left_out
 
 

@@ -22,6 +22,7 @@ class Listed:
     group: str
     credential_class: str
     exclude: str
+    timeout: float | None = None
     platforms: tuple[str, ...] = ()
 
 
@@ -37,5 +38,6 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
         group=entry["group"],
         credential_class=entry["class"],
         exclude=entry["exclude"],
+        timeout=entry.get("timeout"),
         platforms=tuple(entry.get("platforms", ())),
     )
