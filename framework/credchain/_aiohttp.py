@@ -1,9 +1,9 @@
 """The transport over aiohttp: the only room that imports its client, and not before the first request.
 
 One session an event loop, opened by the first request of that loop and shared by all that share the transport. A session
-is closed by `close`, when its loop ends, or when nobody holds the transport any more, whichever comes first: it is tied to
-an asynchronous generator, and those are finalised by the event loop in each of these cases. So nothing is left to
-warn about, although nobody closes a credential that was handed to an SDK client.
+is closed by `close`, when its loop ends (it is tied to an asynchronous generator, and those the loop finalises), or when
+nobody holds the transport any more, whichever comes first. So nothing is left to warn about, although nobody closes a
+credential that was handed to an SDK client.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import ssl
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -65,9 +66,9 @@ class AiohttpTransport:
             opened, self._open = self._open, {}
         for loop, one in opened.items():
             if loop is here:
-                await one.life.aclose()
+                await one.close()
             elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(one.life.aclose(), loop)
+                asyncio.run_coroutine_threadsafe(one.close(), loop)
             elif loop.is_closed():
                 one.drop()
 
@@ -108,7 +109,7 @@ class AiohttpTransport:
         opened = self._open.get(loop)
         if opened is not None and not opened.session.closed:
             return opened.session
-        opened = _Opened(library.ClientSession(cookie_jar=library.DummyCookieJar(), trust_env=False), loop)
+        opened = _Opened(library.ClientSession(cookie_jar=library.DummyCookieJar(), trust_env=False), self)
         with self._lock:
             ended = [known for known in self._open if known.is_closed()]
             left = [self._open.pop(known) for known in ended]
@@ -131,22 +132,43 @@ class AiohttpTransport:
 
 
 class _Opened:
-    """A session and the asynchronous generator that closes it."""
+    """A session and the asynchronous generator that closes it, for as long as its transport lives.
 
-    def __init__(self, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    The finaliser keeps both out of reach of the garbage collector, which would otherwise find a session that nobody
+    closed in a cycle of its transport's.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, transport: AiohttpTransport) -> None:
         self.session = session
-        self.loop = loop
         self.life = _life(session)
+        loop = asyncio.get_running_loop()
+        self._finalizer = weakref.finalize(transport, _abandoned, loop, session, self.life)
+
+    async def close(self) -> None:
+        """Close the session, in its own loop."""
+        self._finalizer.detach()
+        await self.life.aclose()
 
     def drop(self) -> None:
         """Let go of a session whose loop was closed without finalising it: its sockets can only be collected."""
+        self._finalizer.detach()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             self.session.detach()
 
-    def __del__(self) -> None:
-        if self.loop.is_closed() and not self.session.closed:
-            self.session.detach()
+
+def _abandoned(
+    loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, life: AsyncGenerator[None, None]
+) -> None:
+    """Nobody holds the transport any more."""
+    if loop.is_running():
+        asyncio.run_coroutine_threadsafe(_closed(life), loop)
+    elif loop.is_closed():
+        session.detach()
+
+
+async def _closed(life: AsyncGenerator[None, None]) -> None:
+    await life.aclose()
 
 
 async def _life(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:

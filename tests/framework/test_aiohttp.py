@@ -458,6 +458,23 @@ def test_dead_loops_take_their_sessions_along() -> None:
     assert len(transport._open) == 1
 
 
+def test_transport_that_is_forgotten_closes_its_session() -> None:
+    """A transport in a reference cycle, which only the garbage collector finds, leaves no open session behind."""
+
+    async def main() -> int:
+        async with serving(hello) as url:
+            transport = AiohttpTransport(environment={})
+            transport.cycle = [transport]  # type: ignore[attr-defined]
+            await transport.send(Request("GET", url))
+            session = next(iter(transport._open.values())).session
+            del transport
+            gc.collect()
+            await asyncio.sleep(0.05)
+            return session.closed
+
+    assert asyncio.run(main()) is True
+
+
 def test_timeout_includes_everything() -> None:
     """A slow body counts as well."""
 

@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import traceback
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -190,7 +191,9 @@ def test_claims_challenge_and_capability_arrive(emulator: Emulator) -> None:
 def test_other_tenant_only_if_allowed(emulator: Emulator) -> None:
     """A request for another tenant needs a permission; then it goes there."""
     application = emulator.add_application()
-    other = emulator.add_application(client_id=application.client_id, client_secret=application.client_secret)
+    other = emulator.add_application(
+        tenant_id=str(uuid.uuid4()), client_id=application.client_id, client_secret=application.client_secret
+    )
     arguments = (application.tenant_id, application.client_id, application.client_secret or "")
     closed = against(emulator, *arguments)
     allowing = against(emulator, *arguments, additionally_allowed_tenants=[other.tenant_id])

@@ -131,7 +131,7 @@ def test_user_with_password_is_warned_once(caplog: pytest.LogCaptureFixture) -> 
 
 def test_user_with_password_against_the_emulator(emulator: Emulator) -> None:
     """Over real sockets, and a wrong password is refused with its number."""
-    application = emulator.add_application()
+    application = emulator.add_application(client_secret="")
     user = emulator.add_user(tenant_id=application.tenant_id)
     base = {
         **emulator.environment(),

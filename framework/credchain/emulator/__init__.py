@@ -1,7 +1,7 @@
 """A local Entra ID and the managed-identity endpoints of a machine on loopback, for tests and demonstrations.
 
-It refuses what the real services refuse, with errors of the same shape and numbers, goes wrong on demand, and keeps a
-log of what it was asked::
+It refuses what the real services refuse, with errors of the same shape and numbers, goes wrong on demand,
+and keeps a log of what it was asked::
 
     async with Emulator() as emulator:
         application = emulator.add_application()

@@ -1,4 +1,4 @@
-"""Checking a client assertion: a short-lived token that an application signs with its certificate (RFC 7523)."""
+"""Checking a client assertion: a short-lived token that an application signs (RFC 7523)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _check_signature(parsed: jose.Parsed, application: Application) -> None:
     algorithm = parsed.header.get("alg")
     scheme = _PADDINGS.get(algorithm) if isinstance(algorithm, str) else None
     if scheme is None:
-        raise bad_assertion(50027, f"JWT token is invalid or malformed: the algorithm {algorithm!r} is not supported.")
+        raise bad_assertion(50027, f"JWT token is invalid or malformed: unknown algorithm {algorithm!r}.")
     thumbprint = _thumbprint(parsed.header, with_sha1=algorithm == "RS256")
     certificate = _registered(thumbprint, application)
     _check_chain(parsed.header, certificate)
@@ -82,7 +82,7 @@ def _check_signature(parsed: jose.Parsed, application: Application) -> None:
 def _thumbprint(header: dict[str, object], *, with_sha1: bool) -> _Thumbprint:
     names: dict[str, hashes.HashAlgorithm] = {"x5t#S256": hashes.SHA256()}
     if with_sha1:
-        names["x5t"] = hashes.SHA1()  # noqa: S303 (RFC 7515, section 4.1.7: a name, no protection)
+        names["x5t"] = hashes.SHA1()  # A name and no protection: RFC 7515, section 4.1.7.
     for name, algorithm in names.items():
         value = header.get(name)
         if isinstance(value, str):
@@ -104,7 +104,7 @@ def _registered(thumbprint: _Thumbprint, application: Application) -> x509.Certi
             return certificate
     raise bad_assertion(
         700027,
-        f"The certificate with identifier used to sign the client assertion is not registered on application. "
+        "The certificate used to sign the client assertion is not registered on application. "
         f"The key was not found. Thumbprint of key used by client: '{thumbprint.value.hex().upper()}'.",
     )
 
@@ -118,7 +118,9 @@ def _check_chain(header: dict[str, object], leaf: x509.Certificate) -> None:
     except (ValueError, binascii.Error):
         found = []
     if not found or found[0] != leaf:
-        raise bad_assertion(700027, "The x5c header must hold the signing certificate first, in base64 of its DER.")
+        raise bad_assertion(
+            700027, "The x5c header must hold the signing certificate first, in base64 of its DER."
+        )
 
 
 def _from_chain(value: object) -> x509.Certificate:
@@ -137,7 +139,9 @@ def _check_audience(claims: dict[str, object], call: Call) -> None:
     # A client may reach the emulator under another loopback name than the authority's own.
     asked = {call.authority + call.path, f"https://{call.headers.get('Host', '')}{call.path}"}
     if claims.get("aud") not in asked:
-        raise bad_assertion(700023, "Client assertion audience claim does not match the token endpoint's address.")
+        raise bad_assertion(
+            700023, "Client assertion audience claim does not match the token endpoint's address."
+        )
 
 
 def _check_times(claims: dict[str, object], now: float) -> None:

@@ -1,4 +1,4 @@
-"""TLS certificates made on the fly: a certificate authority for localhost, and a lone one for Service Fabric."""
+"""TLS certificates made on the fly: an authority for localhost, and a lone one for Service Fabric."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Identity:
 
     @property
     def thumbprint(self) -> str:
-        """SHA-1 of the certificate in upper-case hexadecimal, the way Service Fabric names it."""
-        return self.certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 (a name, no protection)
+        """SHA-1 of the certificate in upper-case hexadecimal, the way Service Fabric names it; no protection."""
+        return self.certificate.fingerprint(hashes.SHA1()).hex().upper()
 
     @property
     def pem(self) -> bytes:
@@ -40,7 +40,9 @@ def make_authority() -> Identity:
     """A certificate authority of its own, known to nobody else."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("credchain emulator CA")
-    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = _builder(name, name, key).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     return Identity(builder.sign(key, hashes.SHA256()), key)
 
@@ -63,7 +65,7 @@ def make_lone_server(host: str) -> Identity:
 
 
 def server_context(identity: Identity, folder: Path) -> ssl.SSLContext:
-    """A server's TLS settings. OpenSSL reads keys from files only, so the key lies in *folder* for a moment."""
+    """A server's TLS settings. OpenSSL takes keys from files only, so it lies in *folder* for a moment."""
     path = folder / "server.pem"
     private = identity.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.write_bytes(private + identity.pem)

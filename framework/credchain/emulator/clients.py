@@ -1,4 +1,4 @@
-"""Who asks: finding the application and checking what it proves itself with (RFC 6749, section 2.3; RFC 7521, 4.2)."""
+"""Who asks: finding the application and checking its proof (RFC 6749, section 2.3; RFC 7521, section 4.2)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client_of_tenant(world: World, call: Call, tenant: str) -> Application:
 
 
 def client_of_any_tenant(world: World, call: Call, tenant: str) -> Application:
-    """The application that asks: *tenant*'s if it is registered there, else another's, as with one for many tenants.
+    """The application that asks: *tenant*'s own, else another's, as with one made for many tenants.
 
     Raises:
         Refusal: Nobody registered it anywhere.

@@ -7,7 +7,7 @@ import uuid
 from credchain.emulator.records import Application, MachineIdentity, User
 
 FAMILY_CLIENT = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
-"""The public client of Microsoft's command line, present in every tenant; its refresh tokens serve a family."""
+"""Microsoft's public command-line client, present in every tenant; its refresh tokens serve a family."""
 
 GRAPH = "00000003-0000-0000-c000-000000000000"
 """The application id of Microsoft Graph, which a scope without a resource means."""
@@ -67,7 +67,9 @@ class Directory:
         own = self.application(tenant, client_id)
         if own is not None:
             return own
-        found = (each for each in tuple(self._applications.values()) if each.client_id.lower() == client_id.lower())
+        found = (
+            each for each in tuple(self._applications.values()) if each.client_id.lower() == client_id.lower()
+        )
         return next(found, None)
 
     def user(self, tenant: str, username: str) -> User | None:

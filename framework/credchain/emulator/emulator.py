@@ -1,11 +1,9 @@
-"""The emulator itself: starting and stopping, who is added to it, what goes wrong in it, and what it has seen."""
+"""The emulator itself: where it is, who is known to it, what goes wrong in it, and what it has seen."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import json
 import secrets
 import time
 import uuid
@@ -14,10 +12,11 @@ from typing import TYPE_CHECKING, Self
 from credchain.emulator.assertions import load_certificate
 from credchain.emulator.directory import Directory
 from credchain.emulator.environment import entra_variables, host_variables
+from credchain.emulator.fields import parse_claims
 from credchain.emulator.journal import Faults, Journal
 from credchain.emulator.ledger import Code, Ledger, RefreshToken
 from credchain.emulator.records import Application, Fault, MachineIdentity, User
-from credchain.emulator.site import put_up
+from credchain.emulator.site import check_place, put_up
 from credchain.emulator.world import APPLICATION_LIFETIME, World
 
 if TYPE_CHECKING:
@@ -27,15 +26,13 @@ if TYPE_CHECKING:
     from credchain.emulator.records import Recorded
     from credchain.emulator.site import Site
 
-_OUT_OF_ORDER = Fault(status=503)
-
 
 class Emulator:
     """A local Entra ID and the managed-identity endpoints of a machine, on loopback.
 
-    Tokens are signed with a key of its own, so that they are good for nothing elsewhere. Whatever is added stays over
-    a stop and a new start; addresses and certificates are new each time. Adding, faults and the log are safe to use
-    from other threads than the one that serves.
+    Tokens are signed with a key of its own, so that they are good for nothing elsewhere. Whatever is added
+    stays over a stop and a new start; addresses and certificates are new each time, and still told after a
+    stop. Adding, faults and the log may be used from other threads than the one that serves.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class Emulator:
         """An emulator that has not started.
 
         Args:
-            port: Of the authority; the managed-identity endpoints take the next one, Service Fabric the one after.
+            port: Of the authority; managed identities take the next one, Service Fabric the one after.
                 0 takes free ones.
             token_lifetime: Seconds a token lives. None: an hour, and 24 hours for a managed identity's.
             refresh_in: Seconds after which answers recommend another token. None: no recommendation.
@@ -60,10 +57,7 @@ class Emulator:
         Raises:
             ValueError: A host beyond loopback, or a port that does not leave room for the other two.
         """
-        if not ipaddress.ip_address(host).is_loopback:
-            raise ValueError(f"host: must be a loopback address, not {host}: the emulator trusts whoever reaches it")
-        if not 0 <= port <= 65533:
-            raise ValueError(f"port: must lie between 0 and 65533, not {port}")
+        check_place(host, port)
         self._host = host
         self._port = port
         self._world = World(clock, lifetime=token_lifetime, refresh_in=refresh_in)
@@ -73,10 +67,8 @@ class Emulator:
         self._open: contextlib.AsyncExitStack | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    # Starting and stopping.
-
     async def start(self) -> None:
-        """Serve from now on; nothing happens if it does already. Whoever starts it stops it, in the same loop.
+        """Serve from now on, if it does not yet. Whoever starts it stops it, in the same loop.
 
         Raises:
             OSError: A port is taken.
@@ -116,8 +108,6 @@ class Emulator:
         """Whether it has been started and not stopped."""
         return self._open is not None
 
-    # Where it is. After a stop these tell where it was.
-
     @property
     def authority(self) -> str:
         """`https://localhost:PORT`, for `AZURE_AUTHORITY_HOST` or ``authority=``."""
@@ -130,7 +120,7 @@ class Emulator:
 
     @property
     def ca_file(self) -> str:
-        """The certificate authority that vouches for `authority`, as a PEM file that is there until the stop."""
+        """A PEM file with the certificate that vouches for `authority`, there until the stop."""
         return self._site.ca_file
 
     @property
@@ -149,11 +139,9 @@ class Emulator:
             raise RuntimeError("emulator: has no address before it is started")
         return self._last_site
 
-    # How it answers.
-
     @property
     def token_lifetime(self) -> float:
-        """Seconds a token lives. Setting it sets it for managed identities too, which otherwise get 24 hours."""
+        """Seconds a token lives. Once set, it holds for managed identities too (24 hours otherwise)."""
         return APPLICATION_LIFETIME if self._world.lifetime is None else self._world.lifetime
 
     @token_lifetime.setter
@@ -190,18 +178,13 @@ class Emulator:
     def require_claims(self, claims: str | None) -> None:
         """Refuse every token request whose claims parameter does not ask for *claims*; None requires nothing.
 
-        The refusal is `interaction_required` and carries them. Whether required or not, what a request asked is in
-        its token as `requested_claims`.
+        The refusal is `interaction_required` and carries them. Whether required or not, what a request asked
+        for is in its token as `requested_claims`.
 
         Raises:
             ValueError: They are no JSON object.
         """
-        wanted: object = None if claims is None else json.loads(claims)
-        if wanted is not None and not isinstance(wanted, dict):
-            raise ValueError("claims: must be a JSON object")
-        self._world.required_claims = wanted
-
-    # Who is known.
+        self._world.required_claims = None if claims is None else parse_claims(claims)
 
     def add_application(
         self,
@@ -231,7 +214,7 @@ class Emulator:
         for certificate in certificates:
             load_certificate(certificate)
         application = Application(
-            tenant_id=self._tenant(tenant_id),
+            tenant_id=tenant_id or self._world.directory.home_tenant,
             client_id=client_id or str(uuid.uuid4()),
             client_secret=secrets.token_urlsafe(30) if client_secret is None else client_secret or None,
             certificates=tuple(certificates),
@@ -252,12 +235,12 @@ class Emulator:
         tenant_id: str | None = None,
         system_assigned: bool = True,
     ) -> MachineIdentity:
-        """Give the machine an identity. A machine has one of its own: the newest system-assigned one counts."""
+        """Give the machine an identity; of system-assigned ones, the newest counts."""
         identity = MachineIdentity(
             client_id=client_id or str(uuid.uuid4()),
             object_id=object_id or str(uuid.uuid4()),
             resource_id=resource_id,
-            tenant_id=self._tenant(tenant_id),
+            tenant_id=tenant_id or self._world.directory.home_tenant,
             system_assigned=system_assigned,
         )
         self._world.directory.add_machine_identity(identity)
@@ -274,7 +257,7 @@ class Emulator:
     ) -> User:
         """Make a user known. With *mfa*, a password alone is refused with `interaction_required`."""
         user = User(
-            tenant_id=self._tenant(tenant_id),
+            tenant_id=tenant_id or self._world.directory.home_tenant,
             username=username or f"user-{secrets.token_hex(4)}@example.com",
             password=password or secrets.token_urlsafe(12),
             object_id=object_id or str(uuid.uuid4()),
@@ -284,7 +267,7 @@ class Emulator:
         return user
 
     def add_resource(self, uri: str) -> None:
-        """Know a resource. Until the first is added every resource is known; from then on only those added."""
+        """Know a resource. Until the first is added all are known, from then on only those added."""
         self._world.directory.add_resource(uri)
 
     def reset(self) -> None:
@@ -297,13 +280,15 @@ class Emulator:
         self.heal()
         self.forget()
 
-    def environment(self, application: Application | None = None, *, identity: bool = False) -> dict[str, str]:
+    def environment(
+        self, application: Application | None = None, *, identity: bool = False
+    ) -> dict[str, str]:
         """The variables with which a process finds the emulator.
 
         Args:
             application: Also those of this application and its secret.
-            identity: The machine has an identity: it gets one of its own if none was added, and `AZURE_CLIENT_ID`
-                names a user-assigned one if there is nothing but that (and no *application*).
+            identity: The machine gets an identity of its own if none was added. Without an *application*,
+                `AZURE_CLIENT_ID` names a user-assigned one if there is nothing but that.
         """
         if identity and not self._world.directory.machine_identities:
             self.add_machine_identity()
@@ -316,14 +301,12 @@ class Emulator:
         """The variables that a host of managed identities gives to its processes.
 
         Args:
-            host: ``imds``, ``app_service``, ``azure_arc``, ``azure_ml``, ``cloud_shell`` or ``service_fabric``.
+            host: `imds`, `app_service`, `azure_arc`, `azure_ml`, `cloud_shell` or `service_fabric`.
 
         Raises:
             ValueError: Another host.
         """
         return host_variables(self._site, self._world.hosts, host)
-
-    # What users have in hand.
 
     def issue_code(
         self,
@@ -335,20 +318,15 @@ class Emulator:
         code_challenge: str | None = None,
         code_challenge_method: str = "S256",
     ) -> str:
-        """The authorization code that a user's sign-in would send to *redirect_uri*; good for ten minutes, once.
+        """The code that a user's sign-in would send to *redirect_uri*; good for ten minutes, once.
 
         Raises:
             ValueError: The application does not have that redirect URI, or the method is unknown.
         """
         if application.redirect_uris and redirect_uri not in application.redirect_uris:
             raise ValueError(f"redirect_uri: {redirect_uri} is not registered for {application.client_id}")
-        if code_challenge_method not in {"S256", "plain"}:
-            raise ValueError(f"code_challenge_method: must be S256 or plain, not {code_challenge_method!r}")
-        now = self._world.clock()
-        code = Code(
-            application.client_id, user, redirect_uri, scope, code_challenge, code_challenge_method, issued_at=now
-        )
-        return self._world.ledger.add_code(code)
+        about = (application.client_id, user, redirect_uri, scope, code_challenge, code_challenge_method)
+        return self._world.ledger.add_code(Code(*about, issued_at=self._world.clock()))
 
     def issue_refresh_token(
         self, application_or_client_id: Application | str, user: User, *, family: bool = False
@@ -364,7 +342,7 @@ class Emulator:
         self._world.ledger.revoke(user)
 
     def claims_of(self, token: str) -> dict[str, object]:
-        """The claims of an access token, once its signature is checked; whether it has expired is not asked.
+        """The claims of a token whose signature is right; whether it has expired is not asked.
 
         Raises:
             ValueError: This emulator did not sign it.
@@ -373,20 +351,17 @@ class Emulator:
             raise ValueError("token: not signed by this emulator, which has not been started yet")
         return self._world.key.claims_of(token)
 
-    # What goes wrong, and what it has seen.
-
     def fail(self, route: str, fault: Fault | None = None) -> None:
         """From now on a route meets this fault, by default status 503, in the place of an earlier one.
 
         Args:
-            route: ``token``, ``metadata``, ``imds``, ``app_service``, ``arc``, ``azure_ml``, ``cloud_shell`` or
-                ``service_fabric``.
+            route: As in `count`.
             fault: Applied before the request is looked at.
 
         Raises:
             ValueError: Another route.
         """
-        self._faults.put(route, _OUT_OF_ORDER if fault is None else fault)
+        self._faults.put(route, Fault(status=503) if fault is None else fault)
 
     def heal(self, route: str | None = None) -> None:
         """No fault any more, on one route or on all of them.
@@ -409,6 +384,10 @@ class Emulator:
     def count(self, route: str) -> int:
         """How many requests a route has got so far.
 
+        Args:
+            route: `token`, `imds`, `app_service`, `arc`, `azure_ml`, `cloud_shell`, `service_fabric`, or
+                `metadata`: what the authority tells about itself.
+
         Raises:
             ValueError: No such route.
         """
@@ -417,6 +396,3 @@ class Emulator:
     def forget(self) -> None:
         """Empty the log and begin every count anew."""
         self._journal.forget()
-
-    def _tenant(self, tenant_id: str | None) -> str:
-        return tenant_id or self._world.directory.home_tenant

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def entra_variables(site: Site, application: Application | None) -> dict[str, str]:
-    """The authority, whom to trust for it, where the metadata service is, and an application's ids and secret."""
+    """The authority, whom to trust for it, the metadata service, and an application's ids and secret."""
     variables = {
         "AZURE_AUTHORITY_HOST": site.authority,
         "AZURE_POD_IDENTITY_AUTHORITY_HOST": site.imds_host,
@@ -37,7 +37,10 @@ def host_variables(site: Site, hosts: HostSecrets, host: str) -> dict[str, str]:
     known = {
         "imds": {"AZURE_POD_IDENTITY_AUTHORITY_HOST": machine},
         "app_service": {"IDENTITY_ENDPOINT": f"{machine}/msi/token", "IDENTITY_HEADER": hosts.app_service},
-        "azure_arc": {"IDENTITY_ENDPOINT": f"{machine}/metadata/identity/arc/token", "IMDS_ENDPOINT": machine},
+        "azure_arc": {
+            "IDENTITY_ENDPOINT": f"{machine}/metadata/identity/arc/token",
+            "IMDS_ENDPOINT": machine,
+        },
         "azure_ml": {"MSI_ENDPOINT": f"{machine}/azure_ml/token", "MSI_SECRET": hosts.azure_ml},
         "cloud_shell": {"MSI_ENDPOINT": f"{machine}/cloud_shell/token"},
         "service_fabric": {

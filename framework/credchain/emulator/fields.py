@@ -1,4 +1,4 @@
-"""Reading a token request: its fields, its scopes and its claims parameter, each refused where it is wrong."""
+"""Reading a token request: its fields, its scopes and its claims, each refused where it is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from credchain.emulator.world import World
 
 DEFAULT = "/.default"
-"""What the scope of an application on its own ends with; the text before it is the resource, to the letter."""
+"""What the scope of an application on its own ends with; the resource stands before it, to the letter."""
 
 _ABOUT_THE_USER = frozenset({"openid", "profile", "email", "offline_access"})
 
@@ -83,26 +83,32 @@ def requested_claims(world: World, call: Call) -> Mapping[str, object]:
     Raises:
         Refusal: It is no JSON object, or does not ask for what the emulator was told to require.
     """
-    claims = _parsed(call.form.get("claims", ""))
+    text = call.form.get("claims", "")
+    try:
+        claims = parse_claims(text) if text else {}
+    except ValueError:
+        raise refusals.malformed("the claims parameter is no JSON object") from None
     wanted = world.required_claims
     if wanted is not None and not _covers(claims, wanted):
         raise refusals.interaction_required(json.dumps(wanted))
     return claims
 
 
-def _parsed(text: str) -> Mapping[str, object]:
-    if not text:
-        return {}
-    try:
-        found: object = json.loads(text)
-    except ValueError:
-        found = None
+def parse_claims(text: str) -> Mapping[str, object]:
+    """What a claims parameter asks for.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    found: object = json.loads(text)
     if not isinstance(found, dict):
-        raise refusals.malformed("the claims parameter is no JSON object")
+        raise ValueError("claims: must be a JSON object")
     return found
 
 
 def _covers(asked: object, wanted: object) -> bool:
     if not isinstance(wanted, dict):
         return asked == wanted
-    return isinstance(asked, dict) and all(name in asked and _covers(asked[name], wanted[name]) for name in wanted)
+    return isinstance(asked, dict) and all(
+        name in asked and _covers(asked[name], wanted[name]) for name in wanted
+    )

@@ -1,4 +1,4 @@
-"""The token endpoint: which grant is asked for, and an application's own grant (RFC 6749, sections 3.2 and 4.4)."""
+"""The token endpoint: which grant is asked for, and an application's own (RFC 6749, sections 3.2 and 4.4)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from credchain.emulator.wire import Call
     from credchain.emulator.world import World
 
-_APP_SERVICE_SELECTORS: Mapping[str, str] = {"client_id": "client_id", "object_id": "object_id", "mi_res_id": "resource_id"}
+_APP_SERVICE_SELECTORS: Mapping[str, str] = {
+    "client_id": "client_id",
+    "object_id": "object_id",
+    "mi_res_id": "resource_id",
+}
 _AZURE_ML_SELECTORS: Mapping[str, str] = {"clientid": "client_id"}
 _ARC_VERSIONS = frozenset({"2019-11-01", "2020-06-01"})
 _KEYS_KEPT = 100
@@ -55,8 +59,12 @@ def azure_ml(world: World, call: Call) -> Answer:
         return _coded_error(400, "MissingResource", "The resource parameter is missing.")
     found = pick(world, call.params, _AZURE_ML_SELECTORS)
     if len(found) != 1:
-        return _coded_error(400, "IdentityNotFound", "No managed identity was found for the specified client id.")
-    return _answer(world, call, found[0], call.params["resource"], lambda issued: _american(issued.expires_on))
+        return _coded_error(
+            400, "IdentityNotFound", "No managed identity was found for the specified client id."
+        )
+    return _answer(
+        world, call, found[0], call.params["resource"], lambda issued: _american(issued.expires_on)
+    )
 
 
 def cloud_shell(world: World, call: Call) -> Answer:
@@ -76,7 +84,7 @@ def cloud_shell(world: World, call: Call) -> Answer:
 
 
 def service_fabric(world: World, call: Call) -> Answer:
-    """`GET /service_fabric/token`, api-version 2019-07-01-preview; the deployment alone says which identity."""
+    """`GET /service_fabric/token`, api-version 2019-07-01-preview; the deployment says which identity."""
     if call.method != "GET":
         return not_allowed("GET")
     if "Secret" not in call.headers:
@@ -94,7 +102,7 @@ def service_fabric(world: World, call: Call) -> Answer:
 
 
 def arc(world: World, call: Call) -> Answer:
-    """`GET /metadata/identity/arc/token`: first a challenge that names a key file, then a token for its text."""
+    """`GET /metadata/identity/arc/token`: first a challenge that names a key file, then a token."""
     if call.method != "GET":
         return not_allowed("GET")
     if call.headers.get("Metadata", "").lower() != "true":
@@ -157,7 +165,8 @@ def _answer(
 def _american(epoch: int) -> str:
     """A date such as `1/16/2020 5:24:12 AM +00:00`."""
     at = datetime.datetime.fromtimestamp(epoch, datetime.UTC)
-    return f"{at.month}/{at.day}/{at.year} {at.hour % 12 or 12}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'} +00:00"
+    half = "AM" if at.hour < 12 else "PM"
+    return f"{at.month}/{at.day}/{at.year} {at.hour % 12 or 12}:{at:%M:%S} {half} +00:00"
 
 
 def _app_service_error(status: int, message: str) -> Answer:

@@ -1,4 +1,4 @@
-"""The instance metadata service of a virtual machine: its token endpoint, and picking among the machine's identities."""
+"""The instance metadata service of a virtual machine, and how one of the machine's identities is picked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def imds(world: World, call: Call) -> Answer:
     if not found and not named(call.params, SELECTORS):
         found = tuple(each for each in world.directory.machine_identities if not each.system_assigned)
     if len(found) > 1:
-        return bad_request("Multiple user assigned identities exist; specify the client id or resource id of one")
+        return bad_request(
+            "Multiple user assigned identities exist; specify the client id or resource id of one"
+        )
     if not found:
         return bad_request("Identity not found")
     return unknown_resource(world, call.params["resource"], found[0]) or _token(world, call, found[0])

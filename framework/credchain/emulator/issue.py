@@ -47,8 +47,8 @@ def issue(
 ) -> Issued:
     """An access token for *audience*, with *claims* about its subject.
 
-    Like the service, the answer tells a second less than the token lives: 3599 of 3600. A lifetime of a minute or
-    less is told as it is.
+    Like the service, the answer tells a second less than the token lives: 3599 of 3600. A lifetime of a
+    minute or less is told as it is.
 
     Raises:
         RuntimeError: The emulator has not been started yet.
@@ -78,9 +78,9 @@ def subject(client_id: str, object_id: str) -> dict[str, object]:
 
 
 def marks(requested: Mapping[str, object]) -> dict[str, object]:
-    """The claims of a token that stem from the request's claims parameter (OpenID Connect Core, section 5.5).
+    """The claims of a token that stem from the claims parameter (OpenID Connect Core, section 5.5).
 
-    `requested_claims` repeats the parameter, so that a test sees what was asked; `xms_cc` grants a capability.
+    `requested_claims` repeats the parameter, for a test to see; `xms_cc` grants a capability.
     """
     if not requested:
         return {}

@@ -1,4 +1,4 @@
-"""JSON Web Tokens by hand: strict base64url, RS256 signing and checking, and the key set that publishes the key.
+"""JSON Web Tokens by hand: strict base64url, RS256 signing and checking, and the key as it is published.
 
 RFC 7515 (signatures), 7517 (keys), 7519 (tokens), 7638 (thumbprints as key ids).
 """

@@ -1,4 +1,4 @@
-"""What has arrived, and what is to go wrong: the request log and the faults, both safe to use from other threads."""
+"""What has arrived and what is to go wrong: the request log and the faults, both safe for other threads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from credchain.emulator.records import Fault
-
 if TYPE_CHECKING:
-    from credchain.emulator.records import Recorded
+    from credchain.emulator.records import Fault, Recorded
 
 ROUTES = (
     "token",

@@ -19,14 +19,14 @@ REFRESH_LIFETIME = 90 * 86400.0
 
 @attrs.frozen
 class Code:
-    """An authorization code: for whom, by whom, and what must be shown with it (RFC 6749, 4.1.3; RFC 7636, 4.6)."""
+    """An authorization code: for whom, and what must be shown with it (RFC 6749, 4.1.3; RFC 7636, 4.6)."""
 
     client_id: str
     user: User
     redirect_uri: str
     scope: str
     challenge: str | None
-    challenge_method: str
+    challenge_method: str = attrs.field(validator=attrs.validators.in_(("S256", "plain")))
     issued_at: float
     redeemed: bool = False
 

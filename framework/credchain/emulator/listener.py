@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Coroutine
 
     Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -24,8 +24,8 @@ _LINGER_NOT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 class Listener:
     """A bound port that serves from `open` until `close`.
 
-    Connections are accepted here rather than by the loop's own server, so that those still shaking hands can be
-    dropped too: the loop's server cannot tell which they are.
+    Connections are accepted here rather than by the loop's own server, so that those still shaking hands can
+    be dropped too: the loop's server cannot tell which they are.
     """
 
     def __init__(self, host: str, port: int, on_connect: Callable[[], None]) -> None:
@@ -58,6 +58,7 @@ class Listener:
         if self._server is None:
             return
         transports = [connection.transport for connection in self._server.connections]
+        self._server.pre_shutdown()
         await self._server.shutdown(_GRACE)
         for transport in transports:
             if transport is not None:
@@ -85,7 +86,9 @@ class Listener:
 
 
 async def _shake_hands(server: web.Server, connection: socket.socket, context: ssl.SSLContext | None) -> None:
-    timeouts = {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _GRACE}
+    timeouts = (
+        {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _GRACE}
+    )
     try:
         await asyncio.get_running_loop().connect_accepted_socket(server, connection, ssl=context, **timeouts)
     except OSError:

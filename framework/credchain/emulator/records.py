@@ -1,4 +1,4 @@
-"""The records that go in and out of the emulator: who is known to it, what goes wrong on purpose, what was asked."""
+"""The records that go in and out: who is known, what goes wrong on purpose, what was asked."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def _times(fault: Fault, attribute: attrs.Attribute[int | None], value: int | No
 class Fault:
     """What a route does instead of its work, before it looks at the request.
 
-    First the delay, then the first of: hang, reset, an answer made of `status` and `body`. A fault with nothing but a
-    delay lets the request through afterwards.
+    First the delay, then the first of: hang, reset, an answer made of `status` and `body`. A fault with
+    nothing but a delay lets the request through afterwards.
 
     Attributes:
         status: The status of the answer. None with a body means 200.
@@ -135,7 +135,7 @@ class Recorded:
         params: The query.
         form: The fields of a form, or empty.
         at: When it arrived, in seconds of `time.monotonic`.
-        status: What was answered; None while it is being answered, and for good when the connection was dropped.
+        status: What was answered; None before that, and for good if the connection was dropped.
     """
 
     route: str = attrs.field(repr=False)

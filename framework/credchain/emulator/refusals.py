@@ -1,4 +1,4 @@
-"""The catalogue of refusals: every error of the token endpoint with its OAuth code, its AADSTS number and its status.
+"""The catalogue of refusals: each error of the token endpoint with its OAuth code, AADSTS number and status.
 
 RFC 6749, section 5.2, in the shape and with the numbers of Entra ID's reference of error codes.
 """
@@ -63,7 +63,7 @@ def unknown_tenant(tenant: str) -> Refusal:
     return Refusal(
         "invalid_request",
         90002,
-        f"Tenant '{tenant}' not found. Check that the tenant id is right, and that it is looked for in the right cloud.",
+        f"Tenant '{tenant}' not found. Check that the tenant id and the cloud are the right ones.",
     )
 
 
@@ -74,7 +74,9 @@ def no_tenant() -> Refusal:
 
 def missing(name: str) -> Refusal:
     """A field of the form is not there."""
-    return Refusal("invalid_request", 900144, f"The request body must contain the following parameter: '{name}'.")
+    return Refusal(
+        "invalid_request", 900144, f"The request body must contain the following parameter: '{name}'."
+    )
 
 
 def malformed(what: str) -> Refusal:
@@ -115,7 +117,7 @@ def expired_secret(client_id: str) -> Refusal:
 
 
 def no_proof(*, alone: bool) -> Refusal:
-    """An application that has a secret or certificate showed neither; *alone* if no user's grant is in play."""
+    """An application with a secret or certificate showed neither; *alone* if it asks for itself."""
     number = 7000216 if alone else 7000218
     text = "The request must contain the following parameter: 'client_assertion' or 'client_secret'."
     return Refusal("invalid_client", number, text, status=401)
@@ -132,14 +134,18 @@ def scope_without_default(scope: str) -> Refusal:
     return Refusal(
         "invalid_scope",
         1002012,
-        f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
-        "/.default suffixed to the resource identifier (application ID URI).",
+        f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value "
+        "with /.default suffixed to the resource identifier (application ID URI).",
     )
 
 
 def invalid_scope(scope: str, why: str) -> Refusal:
     """The scopes do not go together."""
-    return Refusal("invalid_scope", 70011, f"The provided value for the input parameter 'scope' is not valid: {scope} {why}.")
+    return Refusal(
+        "invalid_scope",
+        70011,
+        f"The provided value for the input parameter 'scope' is not valid: {scope} {why}.",
+    )
 
 
 def unknown_resource(resource: str, tenant: str) -> Refusal:
@@ -160,13 +166,17 @@ def invalid_grant(number: int, text: str) -> Refusal:
 
 def redirect_mismatch(redirect_uri: str, client_id: str) -> Refusal:
     """The redirect URI is not the one the code was issued for."""
-    text = f"The redirect URI '{redirect_uri}' specified in the request does not match the one of '{client_id}'."
+    text = (
+        f"The redirect URI '{redirect_uri}' specified in the request does not match the one of '{client_id}'."
+    )
     return Refusal("invalid_request", 50011, text)
 
 
 def interaction_required(claims: str) -> Refusal:
     """More is demanded than what was shown."""
-    text = "Due to a configuration change made by the administrator, multi-factor authentication must be used."
+    text = (
+        "Due to a configuration change made by the administrator, multi-factor authentication must be used."
+    )
     return Refusal("interaction_required", 50076, text, suberror="basic_action", claims=claims)
 
 

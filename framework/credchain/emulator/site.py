@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import ipaddress
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,8 +18,12 @@ from credchain.emulator.listener import Listener
 from credchain.emulator.routes import AUTHORITY, MACHINE, SERVICE_FABRIC
 
 if TYPE_CHECKING:
+    import contextlib
+
     from credchain.emulator.journal import Faults, Journal
     from credchain.emulator.world import World
+
+_LAST_PORT = 65_533
 
 
 @attrs.frozen
@@ -32,6 +36,20 @@ class Site:
     thumbprint: str
     ca_file: str
     arc_key_dir: str
+
+
+def check_place(host: str, port: int) -> None:
+    """Refuse to be found anywhere but on loopback, or where the three ports do not fit.
+
+    Raises:
+        ValueError: One of both.
+    """
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(
+            f"host: must be a loopback address, not {host}: the emulator trusts whoever reaches it"
+        )
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"port: must lie between 0 and {_LAST_PORT}, not {port}")
 
 
 async def put_up(
