@@ -31,7 +31,7 @@ from credchain.host import Host
 from credchain.http import RetryPlan
 from credchain.oauth import retry_after
 from credchain.refresh import State
-from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest, cache_key, options_of
+from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest, cache_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,12 +169,10 @@ class TokenCredential(abc.ABC):
 
     async def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:
         """As `get_token`, with the token's type and refresh time; *options* as azure-core's TokenRequestOptions."""
+        claims, tenant_id, enable_cae = None, None, False
         if options:
-            wanted = options_of(options)
-            claims, tenant_id = wanted.get("claims"), wanted.get("tenant_id")
-            enable_cae = bool(wanted.get("enable_cae"))
-        else:
-            claims, tenant_id, enable_cae = None, None, False
+            claims, tenant_id = options.get("claims"), options.get("tenant_id")
+            enable_cae = bool(options.get("enable_cae"))
         if not claims:
             entry = self.peek(scopes, tenant_id, enable_cae)
             if entry is not None:

@@ -9,7 +9,7 @@ from azure.core.credentials import AccessToken as _AccessToken
 from azure.core.credentials import AccessTokenInfo as _AccessTokenInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 Key = str | tuple[tuple[str, ...], str | None, bool]
 """What tokens of one credential are told apart by; see `cache_key`."""
@@ -95,9 +95,3 @@ def to_token(token: Any) -> AccessToken:
     if isinstance(token, AccessToken):
         return token
     return AccessToken(str(token.token), int(token.expires_on))
-
-
-def options_of(options: Mapping[str, object] | None) -> dict[str, Any]:
-    """The values of azure-core's ``TokenRequestOptions`` that are set; None counts as not set."""
-    names = ("claims", "tenant_id", "enable_cae")
-    return {name: options[name] for name in names if options.get(name) is not None} if options else {}

@@ -24,15 +24,15 @@ WRONG_SECRET = 7000215
 @click.pass_context
 def command(context: click.Context) -> None:
     """Show the default chain at work against a local Entra ID. Needs no network and no Azure account."""
-    if not run(_demo()):
+    from credchain.emulator import Emulator  # before the event loop runs: it takes a moment
+
+    if not run(_demo(Emulator())):
         click.echo("Something went otherwise than told above.", err=True)
         context.exit(FAILED)
 
 
-async def _demo() -> bool:
-    from credchain.emulator import Emulator
-
-    async with Emulator() as emulator:
+async def _demo(local: Emulator) -> bool:
+    async with local as emulator:
         application = emulator.add_application()
         identity = emulator.add_machine_identity()
         click.echo(f"A local Entra ID listens at {emulator.authority}, a metadata service at {emulator.imds_host}.")

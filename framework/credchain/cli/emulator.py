@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 import click
 
 from credchain.cli.run import Told, run
+
+if TYPE_CHECKING:
+    from credchain.emulator import Emulator
 
 
 @click.command("emulator")
 @click.option("--port", default=0, type=click.IntRange(0, 65533), help="TLS port; the next two are used as well. 0 takes free ones.")
 def command(port: int) -> None:
     """Serve a local Entra ID with one service principal and one machine identity, until interrupted."""
+    from credchain.emulator import Emulator  # before the event loop runs: it takes a moment
+
     try:
-        run(_serve(port))
+        run(_serve(Emulator(port=port)))
     except OSError as error:
         raise Told(f"Error: cannot listen on port {port}: {error.strerror or error}") from None
 
 
-async def _serve(port: int) -> None:
-    from credchain.emulator import Emulator
-
-    async with Emulator(port=port) as emulator:
+async def _serve(local: Emulator) -> None:
+    async with local as emulator:
         application = emulator.add_application()
         identity = emulator.add_machine_identity()
         click.echo(f"# Entra ID at {emulator.authority}, IMDS at {emulator.imds_host}")

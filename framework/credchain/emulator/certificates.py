@@ -27,7 +27,7 @@ class Identity:
 
     @property
     def thumbprint(self) -> str:
-        """SHA-1 of the certificate in upper-case hexadecimal, the way Service Fabric names it; no protection."""
+        """SHA-1 of the certificate in upper-case hexadecimal, as Service Fabric names it; no protection."""
         return self.certificate.fingerprint(hashes.SHA1()).hex().upper()
 
     @property

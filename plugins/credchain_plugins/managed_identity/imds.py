@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from credchain import oauth
 from credchain.errors import TransportError
 from credchain.http import ONCE, Request, RetryPlan
-from credchain_plugins.managed_identity.identity import SOURCE, described, parse, resource_of, unavailable
+from credchain_plugins.managed_identity.identity import (
+    SOURCE,
+    described,
+    endpoint,
+    parse,
+    resource_of,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "IMDS"
 ADDRESS = "http://169.254.169.254"
+HOST_VARIABLE = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
 PATH = "/metadata/identity/oauth2/token"
 API_VERSION = "2018-02-01"
 PROBE_SECONDS = 1.0
@@ -85,10 +93,12 @@ def refuse(response: Response, identity: Identity | None) -> None:
         CredentialUnavailableError: No such identity, IMDS out of reach, or an answer that is not IMDS's.
     """
     payload = oauth.json_object(response)
+    kind = response.headers.get("content-type", "")
+    if payload is None and response.status in PLAN.statuses and "html" not in kind.lower():
+        return  # a fault of IMDS itself, for `parse` to tell: passing on would hand the process another identity
     if payload is None:
-        kind = response.headers.get("content-type") or "no content type"
         raise unavailable(
-            f"what answers at the IMDS address is not IMDS (status {response.status}, {kind}); "
+            f"what answers at the IMDS address is not IMDS (status {response.status}, {kind or 'no content type'}); "
             f"a proxy or a network's login page may be in the way"
         )
     said = str(payload.get("error_description") or payload.get("error") or "no reason")
@@ -106,4 +116,6 @@ def _params(resource: str | None) -> dict[str, str]:
 
 
 def _url(environment: Mapping[str, str]) -> str:
-    return (environment.get("AZURE_POD_IDENTITY_AUTHORITY_HOST") or ADDRESS).rstrip("/") + PATH
+    if not environment.get(HOST_VARIABLE):
+        return ADDRESS + PATH
+    return endpoint(environment, HOST_VARIABLE).rstrip("/") + PATH
