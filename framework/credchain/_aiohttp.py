@@ -217,9 +217,13 @@ async def _aiohttp() -> ModuleType:
     known = sys.modules.get("aiohttp")
     if known is not None and not getattr(getattr(known, "__spec__", None), "_initializing", False):
         return known
-    import importlib
+    return await asyncio.to_thread(_loaded)
 
-    return await asyncio.to_thread(importlib.import_module, "aiohttp")
+
+def _loaded() -> ModuleType:
+    import aiohttp
+
+    return aiohttp
 
 
 async def _read(answer: aiohttp.ClientResponse, where: str) -> Response:

@@ -89,9 +89,7 @@ def check_scopes(scopes: Sequence[str]) -> None:
             raise ValueError(f"scopes: letters, digits and . _ : / - only, not {scope!r}")
 
 
-def resolve_tenant(
-    default: str, asked: str | None, *, allowed: Sequence[str] = (), multitenant: bool = True
-) -> str:
+def resolve_tenant(default: str, asked: str | None, *, allowed: Sequence[str] = (), multitenant: bool = True) -> str:
     """The tenant that a request goes to: the one asked for, if that is allowed, else the configured one.
 
     Args:
@@ -104,7 +102,7 @@ def resolve_tenant(
         ClientAuthenticationError: The tenant asked for is not allowed.
         ValueError: It cannot be a tenant's id.
     """
-    if not asked or asked == default or default == "adfs" or not multitenant:
+    if not asked or default in (asked, "adfs") or not multitenant:
         return default
     check_tenant_id(asked)
     if "*" in allowed or asked in allowed:

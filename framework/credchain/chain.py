@@ -164,17 +164,13 @@ class ChainedTokenCredential:
 
         return to_info(await self._obtain(scopes, claims, tenant_id, enable_cae))
 
-    def peek(
-        self, scopes: tuple[str, ...], tenant_id: str | None = None, enable_cae: bool = False
-    ) -> Entry | None:
+    def peek(self, scopes: tuple[str, ...], tenant_id: str | None = None, enable_cae: bool = False) -> Entry | None:
         """The cached token of the selected source that needs nothing done, or None."""
         return None if self._peek is None else self._peek(scopes, tenant_id, enable_cae)
 
     def invalidate(self, token: str) -> bool:
         """Forget *token*, which a service has rejected; see `TokenCredential.invalidate`."""
-        dropped = [
-            link.credential.invalidate(token) for link in self._links if hasattr(link.credential, "invalidate")
-        ]
+        dropped = [link.credential.invalidate(token) for link in self._links if hasattr(link.credential, "invalidate")]
         return any(dropped)
 
     def reset(self) -> None:
@@ -303,7 +299,9 @@ class _Walk:
         cause = TransportError(f"{self.now_at}: no token within the chain's {seconds:g} s")
         link = next(link for link in self.links if link.name == self.now_at)
         self._note(link, Outcome.FAILED, cause.message, self.start)
-        return ChainStoppedError(_told(f"the chain stopped at {link.name}", self.attempts), attempts=self.attempts, cause=cause)
+        return ChainStoppedError(
+            _told(f"the chain stopped at {link.name}", self.attempts), attempts=self.attempts, cause=cause
+        )
 
     async def end(self) -> None:
         """Cancel the detections that nobody waits for any more."""

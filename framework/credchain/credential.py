@@ -12,7 +12,6 @@ import asyncio
 import functools
 import logging
 import os
-import random
 from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 import attrs
@@ -34,6 +33,7 @@ from credchain.refresh import State
 from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest, cache_key
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
@@ -66,9 +66,7 @@ class Entry:
     def __init__(self, info: AccessTokenInfo, *, now: float, offset: float, rng: random.Random) -> None:
         self.token = AccessToken(info.token, info.expires_on)
         self.token_type = info.token_type
-        self.refresh_at = refresh.refresh_at(
-            now=now, expires_at=info.expires_on, refresh_on=info.refresh_on, rng=rng
-        )
+        self.refresh_at = refresh.refresh_at(now=now, expires_at=info.expires_on, refresh_on=info.refresh_on, rng=rng)
         self.mandatory_at = refresh.mandatory_at(now=now, expires_at=info.expires_on)
         self.due = self.refresh_at
         self.offset = offset
@@ -179,9 +177,7 @@ class TokenCredential(abc.ABC):
                 return entry.info
         return (await self._obtain(scopes, claims, tenant_id, enable_cae)).info
 
-    def peek(
-        self, scopes: tuple[str, ...], tenant_id: str | None = None, enable_cae: bool = False
-    ) -> Entry | None:
+    def peek(self, scopes: tuple[str, ...], tenant_id: str | None = None, enable_cae: bool = False) -> Entry | None:
         """The cached token that needs nothing done, or None. This is the whole of the cached path."""
         if len(scopes) == 1 and not tenant_id and not enable_cae:
             entry = self._entries.get(scopes[0])
@@ -339,9 +335,7 @@ class TokenCredential(abc.ABC):
     def _refresh_failed(self, entry: Entry, error: Exception) -> None:
         """Set the time of the next try. An outage is logged once; a programming error each time, with its traceback."""
         entry.failures += 1
-        wait = refresh.backoff(
-            entry.failures, retry_after=getattr(error, "retry_after", None), rng=self.host.random
-        )
+        wait = refresh.backoff(entry.failures, retry_after=getattr(error, "retry_after", None), rng=self.host.random)
         now = max(self._time(), self._monotonic() + entry.offset)
         entry.due = min(now + wait, entry.token.expires_on)
         expected = isinstance(error, ClientAuthenticationError)
@@ -395,9 +389,7 @@ class TokenCredential(abc.ABC):
             return None, error
 
 
-def machine_host(
-    *, transport: Transport | None = None, session: aiohttp.ClientSession | None = None
-) -> Host:
+def machine_host(*, transport: Transport | None = None, session: aiohttp.ClientSession | None = None) -> Host:
     """The world of a credential that somebody made by hand: this machine's clock, environment and network.
 
     Raises:

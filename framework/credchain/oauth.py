@@ -49,9 +49,7 @@ class Grant:
     family: bool = False
 
 
-def token_request(
-    url: str, request: TokenRequest, *, timeout: float = 30.0, **fields: str | None
-) -> Request:
+def token_request(url: str, request: TokenRequest, *, timeout: float = 30.0, **fields: str | None) -> Request:
     """A request to the token endpoint *url*; *fields* are the form fields of the grant, None ones left out.
 
     Raises:

@@ -117,7 +117,7 @@ class Registry:
         if own is not None:
             return own
         known = self.discover()
-        matching = [found for found in known if found.name == name or f"{found.distribution}/{found.name}" == name]
+        matching = [found for found in known if name in (found.name, f"{found.distribution}/{found.name}")]
         if not matching:
             names = [found.name for found in known]
             raise ProviderLoadError(

@@ -120,9 +120,7 @@ class EnvironmentCredential:
             azure.core.exceptions.ClientAuthenticationError: The identity was refused.
         """
         inner = await self._credential()
-        token: AccessToken = await inner.get_token(
-            *scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae
-        )
+        token: AccessToken = await inner.get_token(*scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae)
         return token
 
     async def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:

@@ -185,8 +185,8 @@ def test_one_transport_serves_several_loops_at_once() -> None:
 
     async def main() -> None:
         async with serving(hello) as url:
-            for _ in range(5):
-                statuses.append((await transport.send(Request("GET", url))).status)
+            answers = [await transport.send(Request("GET", url)) for _ in range(5)]
+        statuses.extend(answer.status for answer in answers)
 
     threads = [threading.Thread(target=asyncio.run, args=(main(),)) for _ in range(4)]
     for thread in threads:
@@ -243,7 +243,9 @@ def test_program_that_closes_nothing_ends_quietly(ending: str) -> None:
         print("done")
     """)
 
-    ended = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
 
     assert ended.stdout == "done\n"
     if "new_event_loop" not in ending:
@@ -310,7 +312,19 @@ def test_closed_session_is_refused_with_a_sentence() -> None:
         ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "other"}, "http://proxy:1"),
         ({"HTTPS_PROXY": ""}, None),
     ],
-    ids=["none", "upper", "lower", "no scheme", "other scheme", "all", "host", "domain", "every", "other host", "empty"],
+    ids=[
+        "none",
+        "upper",
+        "lower",
+        "no scheme",
+        "other scheme",
+        "all",
+        "host",
+        "domain",
+        "every",
+        "other host",
+        "empty",
+    ],
 )
 def test_proxy_comes_from_the_environment(environment: Mapping[str, str], proxy: str | None) -> None:
     """The usual variables count, and NO_PROXY wins over them."""

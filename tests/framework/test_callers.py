@@ -169,8 +169,9 @@ class Recorder:
 
 
 class _Answer:
-    status_code = 200
-    headers: dict[str, str] = {}
+    def __init__(self) -> None:
+        self.status_code = 200
+        self.headers: dict[str, str] = {}
 
 
 @every_credential

@@ -56,7 +56,9 @@ class Detecting(Member):
 
     variables = ("PLACE",)
 
-    def __init__(self, answer: str | Exception, *, applies: bool = True, probe: float = 0.0, delay: float = 0.0) -> None:
+    def __init__(
+        self, answer: str | Exception, *, applies: bool = True, probe: float = 0.0, delay: float = 0.0
+    ) -> None:
         super().__init__(answer, delay=delay)
         self.applies = applies
         self.probe = probe
@@ -90,7 +92,10 @@ def chain(
     clock: FakeClock, *members: object, environment: Mapping[str, str] | None = None, timeout: float | None = None
 ) -> ChainedTokenCredential:
     host = Host(
-        transport=FakeTransport(), clock=clock, random=random.Random(1), environment={} if environment is None else environment
+        transport=FakeTransport(),
+        clock=clock,
+        random=random.Random(1),
+        environment={} if environment is None else environment,
     )
     return ChainedTokenCredential(*members, host=host, timeout=timeout)
 
@@ -458,9 +463,7 @@ def test_winner_depends_on_the_order_alone(sources: list[Plan]) -> None:
             answer = AuthenticationFailedError(f"failed-{number}")
         if source.outcome == "denied":
             answer = absent()
-        members.append(
-            Detecting(answer, applies=source.outcome != "absent", probe=source.probe, delay=source.delay)
-        )
+        members.append(Detecting(answer, applies=source.outcome != "absent", probe=source.probe, delay=source.delay))
     if len(members) == 1 and sources[0].outcome == "absent":
         members[0].answer = absent()
     decisive = [number for number, source in enumerate(sources) if source.outcome in ("token", "failed")]

@@ -845,6 +845,7 @@ def test_error_answers_carry_nothing_of_the_request(fake_clock: FakeClock) -> No
     """An error has no request and no response that could hold a secret."""
     transport = FakeTransport(json_response({"error": "invalid_client"}, status=401))
 
-    response = run(_sender(fake_clock, transport).send(Request("POST", "https://x/", form={"client_secret": "s3cret"})), clock=fake_clock)
+    request = Request("POST", "https://x/", form={"client_secret": "s3cret"})
+    response = run(_sender(fake_clock, transport).send(request), clock=fake_clock)
 
     assert "s3cret" not in repr(response) + repr(transport.requests)

@@ -12,7 +12,6 @@ import pytest
 from credchain._aiohttp import AiohttpTransport
 from credchain.aio import EnvironmentCredential
 from credchain.default import DefaultAzureCredential, machine_host
-from credchain.emulator import Emulator
 from credchain.errors import AuthenticationFailedError, ChainUnavailableError, CredentialUnavailableError
 from credchain.host import Host
 from credchain.settings import Layer
@@ -21,6 +20,8 @@ from credchain_plugins.environment import choose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from credchain.emulator import Emulator
 
 SCOPE = "https://vault.azure.net/.default"
 PRINCIPAL = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c"}
@@ -43,7 +44,10 @@ def source(
         ({**PRINCIPAL, "AZURE_CLIENT_CERTIFICATE_PATH": "p"}, "certificate"),
         ({"AZURE_CLIENT_ID": "c", "AZURE_USERNAME": "u", "AZURE_PASSWORD": "p"}, "username_password"),
         ({**PRINCIPAL, "AZURE_CLIENT_SECRET": "s", "AZURE_CLIENT_CERTIFICATE_PATH": "p"}, "client_secret"),
-        ({**PRINCIPAL, "AZURE_CLIENT_CERTIFICATE_PATH": "p", "AZURE_USERNAME": "u", "AZURE_PASSWORD": "p"}, "certificate"),
+        (
+            {**PRINCIPAL, "AZURE_CLIENT_CERTIFICATE_PATH": "p", "AZURE_USERNAME": "u", "AZURE_PASSWORD": "p"},
+            "certificate",
+        ),
         ({**PRINCIPAL, "AZURE_CLIENT_SECRET": "", "AZURE_CLIENT_CERTIFICATE_PATH": "p"}, "certificate"),
     ],
     ids=["secret", "certificate", "user", "secret first", "certificate before user", "empty is not set"],
@@ -57,7 +61,10 @@ def test_first_complete_identity_is_used(environment: Mapping[str, str], kind: s
     ("environment", "told"),
     [
         ({}, "no identity is described; set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"),
-        (PRINCIPAL, r"AZURE_CLIENT_ID, AZURE_TENANT_ID set, AZURE_CLIENT_SECRET \(or AZURE_CLIENT_CERTIFICATE_PATH\) missing"),
+        (
+            PRINCIPAL,
+            r"AZURE_CLIENT_ID, AZURE_TENANT_ID set, AZURE_CLIENT_SECRET \(or AZURE_CLIENT_CERTIFICATE_PATH\) missing",
+        ),
         ({"AZURE_CLIENT_SECRET": "s"}, "AZURE_CLIENT_SECRET set, AZURE_TENANT_ID, AZURE_CLIENT_ID missing"),
         ({"AZURE_TENANT_ID": "t", "AZURE_CLIENT_SECRET": "s"}, "AZURE_CLIENT_ID missing"),
         ({"AZURE_USERNAME": "u", "AZURE_CLIENT_ID": "c"}, "AZURE_PASSWORD missing"),
@@ -122,7 +129,12 @@ def test_user_with_password_is_warned_once(caplog: pytest.LogCaptureFixture) -> 
 
     form = transport.requests[0].form or {}
     assert transport.requests[0].url.endswith("/organizations/oauth2/v2.0/token")
-    assert (form["grant_type"], form["username"], form["password"], form["client_info"]) == ("password", "u", "p~w", "1")
+    assert (form["grant_type"], form["username"], form["password"], form["client_info"]) == (
+        "password",
+        "u",
+        "p~w",
+        "1",
+    )
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "multi-factor" in warnings[0].getMessage()

@@ -13,10 +13,10 @@ _COMMANDS = ("demo", "emulator", "sources", "token")
 class _Lazy(click.Group):
     """A group that imports the module of a command when it is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
         command: Any = importlib.import_module(f"credchain.cli.{cmd_name}").command

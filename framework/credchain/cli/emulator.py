@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 @click.command("emulator")
-@click.option("--port", default=0, type=click.IntRange(0, 65533), help="TLS port; the next two are used as well. 0 takes free ones.")
+@click.option(
+    "--port",
+    default=0,
+    type=click.IntRange(0, 65533),
+    help="TLS port; the next two are used as well. 0 takes free ones.",
+)
 def command(port: int) -> None:
     """Serve a local Entra ID with one service principal and one machine identity, until interrupted."""
     from credchain.emulator import Emulator  # before the event loop runs: it takes a moment

@@ -25,7 +25,7 @@ class Told(click.ClickException):
         super().__init__(message)
         self.code = exit_code
 
-    def show(self, file: Any = None) -> None:  # noqa: ARG002
+    def show(self, file: Any = None) -> None:
         """Print the words and end with the code; click would end with 1 always."""
         click.echo(self.message, err=True)
         raise SystemExit(self.code)

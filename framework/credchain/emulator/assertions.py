@@ -50,7 +50,7 @@ def check_assertion(world: World, call: Call, application: Application, assertio
     """Check the assertion in every respect, and that it was not shown before.
 
     Raises:
-        Refusal: It proves nothing.
+        RefusedError: It proves nothing.
     """
     try:
         parsed = jose.parse(assertion)
@@ -118,9 +118,7 @@ def _check_chain(header: dict[str, object], leaf: x509.Certificate) -> None:
     except (ValueError, binascii.Error):
         found = []
     if not found or found[0] != leaf:
-        raise bad_assertion(
-            700027, "The x5c header must hold the signing certificate first, in base64 of its DER."
-        )
+        raise bad_assertion(700027, "The x5c header must hold the signing certificate first, in base64 of its DER.")
 
 
 def _from_chain(value: object) -> x509.Certificate:
@@ -139,9 +137,7 @@ def _check_audience(claims: dict[str, object], call: Call) -> None:
     # A client may reach the emulator under another loopback name than the authority's own.
     asked = {call.authority + call.path, f"https://{call.headers.get('Host', '')}{call.path}"}
     if claims.get("aud") not in asked:
-        raise bad_assertion(
-            700023, "Client assertion audience claim does not match the token endpoint's address."
-        )
+        raise bad_assertion(700023, "Client assertion audience claim does not match the token endpoint's address.")
 
 
 def _check_times(claims: dict[str, object], now: float) -> None:

@@ -40,9 +40,7 @@ def make_authority() -> Identity:
     """A certificate authority of its own, known to nobody else."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("credchain emulator CA")
-    builder = _builder(name, name, key).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
+    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     return Identity(builder.sign(key, hashes.SHA256()), key)
 
@@ -81,9 +79,7 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     # TLS clients judge validity by the machine's clock, whatever clock the emulator's tokens follow.
     now = datetime.datetime.now(datetime.UTC)
     day = datetime.timedelta(days=1)

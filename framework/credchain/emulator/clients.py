@@ -21,7 +21,7 @@ def client_of_tenant(world: World, call: Call, tenant: str) -> Application:
     """The application that asks, registered in *tenant*; in any where the tenant is a shared one.
 
     Raises:
-        Refusal: Nobody registered it there.
+        RefusedError: Nobody registered it there.
     """
     client_id = required(call, "client_id")
     find = world.directory.application_anywhere if tenant in SHARED_TENANTS else world.directory.application
@@ -35,7 +35,7 @@ def client_of_any_tenant(world: World, call: Call, tenant: str) -> Application:
     """The application that asks: *tenant*'s own, else another's, as with one made for many tenants.
 
     Raises:
-        Refusal: Nobody registered it anywhere.
+        RefusedError: Nobody registered it anywhere.
     """
     client_id = required(call, "client_id")
     application = world.directory.application_anywhere(tenant, client_id)
@@ -48,7 +48,7 @@ def authenticate_alone(world: World, call: Call, application: Application) -> No
     """Check an application that asks for itself: without a proof of its own it is nobody.
 
     Raises:
-        Refusal: No proof, or a wrong one.
+        RefusedError: No proof, or a wrong one.
     """
     if not _presents(call):
         raise refusals.no_proof(alone=True)
@@ -59,7 +59,7 @@ def authenticate(world: World, call: Call, application: Application) -> None:
     """Check an application's proof; one that has none must show none.
 
     Raises:
-        Refusal: A proof is missing, wrong or out of place.
+        RefusedError: A proof is missing, wrong or out of place.
     """
     if application.public:
         if _presents(call):

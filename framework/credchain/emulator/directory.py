@@ -67,9 +67,7 @@ class Directory:
         own = self.application(tenant, client_id)
         if own is not None:
             return own
-        found = (
-            each for each in tuple(self._applications.values()) if each.client_id.lower() == client_id.lower()
-        )
+        found = (each for each in tuple(self._applications.values()) if each.client_id.lower() == client_id.lower())
         return next(found, None)
 
     def user(self, tenant: str, username: str) -> User | None:

@@ -280,9 +280,7 @@ class Emulator:
         self.heal()
         self.forget()
 
-    def environment(
-        self, application: Application | None = None, *, identity: bool = False
-    ) -> dict[str, str]:
+    def environment(self, application: Application | None = None, *, identity: bool = False) -> dict[str, str]:
         """The variables with which a process finds the emulator.
 
         Args:

@@ -24,7 +24,7 @@ def required(call: Call, name: str) -> str:
     """A field that must be there and not be empty.
 
     Raises:
-        Refusal: It is not.
+        RefusedError: It is not.
     """
     value = call.form.get(name, "")
     if not value.strip():
@@ -36,7 +36,7 @@ def application_audience(scope: str) -> str:
     """The resource that an application on its own asks for.
 
     Raises:
-        Refusal: Several scopes, or one that does not end in `/.default`.
+        RefusedError: Several scopes, or one that does not end in `/.default`.
     """
     scopes = scope.split()
     for each in scopes:
@@ -53,7 +53,7 @@ def user_audience(scope: str) -> tuple[str, str]:
     A permission without a resource is Microsoft Graph's.
 
     Raises:
-        Refusal: Several resources, or `/.default` together with other permissions.
+        RefusedError: Several resources, or `/.default` together with other permissions.
     """
     scopes = [each for each in scope.split() if each not in _ABOUT_THE_USER]
     split = [each.rpartition("/") for each in scopes]
@@ -71,7 +71,7 @@ def check_resource(world: World, audience: str, tenant: str) -> None:
     """Refuse a resource that nobody added, once any was added.
 
     Raises:
-        Refusal: It is unknown.
+        RefusedError: It is unknown.
     """
     if not world.directory.has_resource(audience):
         raise refusals.unknown_resource(audience, tenant)
@@ -81,7 +81,7 @@ def requested_claims(world: World, call: Call) -> Mapping[str, object]:
     """The claims parameter (OpenID Connect Core, section 5.5), empty if there is none.
 
     Raises:
-        Refusal: It is no JSON object, or does not ask for what the emulator was told to require.
+        RefusedError: It is no JSON object, or does not ask for what the emulator was told to require.
     """
     text = call.form.get("claims", "")
     try:
@@ -109,6 +109,4 @@ def parse_claims(text: str) -> Mapping[str, object]:
 def _covers(asked: object, wanted: object) -> bool:
     if not isinstance(wanted, dict):
         return asked == wanted
-    return isinstance(asked, dict) and all(
-        name in asked and _covers(asked[name], wanted[name]) for name in wanted
-    )
+    return isinstance(asked, dict) and all(name in asked and _covers(asked[name], wanted[name]) for name in wanted)

@@ -32,7 +32,7 @@ def token_endpoint(world: World, call: Call) -> Answer:
         return not_allowed("POST")
     try:
         return json_answer(_grant(world, call, tenant_of(call)))
-    except refusals.Refusal as refusal:
+    except refusals.RefusedError as refusal:
         return refusals.error_answer(refusal, call, now=world.clock())
 
 

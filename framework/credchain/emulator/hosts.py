@@ -59,12 +59,8 @@ def azure_ml(world: World, call: Call) -> Answer:
         return _coded_error(400, "MissingResource", "The resource parameter is missing.")
     found = pick(world, call.params, _AZURE_ML_SELECTORS)
     if len(found) != 1:
-        return _coded_error(
-            400, "IdentityNotFound", "No managed identity was found for the specified client id."
-        )
-    return _answer(
-        world, call, found[0], call.params["resource"], lambda issued: _american(issued.expires_on)
-    )
+        return _coded_error(400, "IdentityNotFound", "No managed identity was found for the specified client id.")
+    return _answer(world, call, found[0], call.params["resource"], lambda issued: _american(issued.expires_on))
 
 
 def cloud_shell(world: World, call: Call) -> Answer:

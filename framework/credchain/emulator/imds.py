@@ -38,9 +38,7 @@ def imds(world: World, call: Call) -> Answer:
     if not found and not named(call.params, SELECTORS):
         found = tuple(each for each in world.directory.machine_identities if not each.system_assigned)
     if len(found) > 1:
-        return bad_request(
-            "Multiple user assigned identities exist; specify the client id or resource id of one"
-        )
+        return bad_request("Multiple user assigned identities exist; specify the client id or resource id of one")
     if not found:
         return bad_request("Identity not found")
     return unknown_resource(world, call.params["resource"], found[0]) or _token(world, call, found[0])
@@ -67,9 +65,7 @@ def named(params: Mapping[str, str], selectors: Mapping[str, str]) -> Sequence[s
     return [name for name in selectors if params.get(name)]
 
 
-def pick(
-    world: World, params: Mapping[str, str], selectors: Mapping[str, str]
-) -> tuple[MachineIdentity, ...]:
+def pick(world: World, params: Mapping[str, str], selectors: Mapping[str, str]) -> tuple[MachineIdentity, ...]:
     """The identities that were asked for: the named one, or the machine's own when none is named."""
     names = named(params, selectors)
     if not names:

@@ -86,9 +86,7 @@ class Listener:
 
 
 async def _shake_hands(server: web.Server, connection: socket.socket, context: ssl.SSLContext | None) -> None:
-    timeouts = (
-        {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _GRACE}
-    )
+    timeouts = {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _GRACE}
     try:
         await asyncio.get_running_loop().connect_accepted_socket(server, connection, ssl=context, **timeouts)
     except OSError:

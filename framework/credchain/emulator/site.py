@@ -45,9 +45,7 @@ def check_place(host: str, port: int) -> None:
         ValueError: One of both.
     """
     if not ipaddress.ip_address(host).is_loopback:
-        raise ValueError(
-            f"host: must be a loopback address, not {host}: the emulator trusts whoever reaches it"
-        )
+        raise ValueError(f"host: must be a loopback address, not {host}: the emulator trusts whoever reaches it")
     if not 0 <= port <= _LAST_PORT:
         raise ValueError(f"port: must lie between 0 and {_LAST_PORT}, not {port}")
 

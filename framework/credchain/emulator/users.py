@@ -110,9 +110,7 @@ def _live_code(world: World, value: str, client_id: str, tenant: str) -> Code:
     if code.redeemed:
         raise refusals.invalid_grant(54005, "OAuth2 authorization code was already redeemed.")
     if tenant not in SHARED_TENANTS and tenant != code.user.tenant_id.lower():
-        raise refusals.invalid_grant(
-            700005, "The authorization code is intended for use against another tenant."
-        )
+        raise refusals.invalid_grant(700005, "The authorization code is intended for use against another tenant.")
     return code
 
 
@@ -131,9 +129,7 @@ def _check_verifier(code: Code, verifier: str | None) -> None:
 def _live_refresh_token(world: World, value: str, client_id: str) -> RefreshToken:
     token = world.ledger.refresh_token(value)
     if token is None or token.used:
-        raise refusals.invalid_grant(
-            70000, "The provided refresh token is unknown or was replaced by a newer one."
-        )
+        raise refusals.invalid_grant(70000, "The provided refresh token is unknown or was replaced by a newer one.")
     if token.revoked:
         raise refusals.invalid_grant(50173, "The provided grant has expired due to it being revoked.")
     if world.clock() > token.issued_at + REFRESH_LIFETIME:
@@ -147,13 +143,9 @@ def _live_refresh_token(world: World, value: str, client_id: str) -> RefreshToke
 def _signed_in(world: World, tenant: str, username: str, given: str) -> User:
     user = world.directory.user(tenant, username)
     if user is None:
-        raise refusals.invalid_grant(
-            50034, f"The user account {username} does not exist in the {tenant} directory."
-        )
+        raise refusals.invalid_grant(50034, f"The user account {username} does not exist in the {tenant} directory.")
     if user.password != given:
-        raise refusals.invalid_grant(
-            50126, "Error validating credentials due to invalid username or password."
-        )
+        raise refusals.invalid_grant(50126, "Error validating credentials due to invalid username or password.")
     if user.mfa:
         raise refusals.interaction_required(_MORE_PROOF)
     return user

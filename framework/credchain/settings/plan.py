@@ -69,9 +69,7 @@ def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan
     return Plan(tuple(kept), left_out)
 
 
-def _default_places(
-    settings: Settings, listed: Sequence[Listed], platform: str
-) -> tuple[list[Place], dict[str, str]]:
+def _default_places(settings: Settings, listed: Sequence[Listed], platform: str) -> tuple[list[Place], dict[str, str]]:
     places: list[Place] = []
     left_out: dict[str, str] = {}
     for one in listed:
@@ -118,7 +116,9 @@ def _ordered(settings: Settings, default: list[Place], left_out: dict[str, str])
         if name == REST:
             places += [place for place in default if place.name not in names]
             continue
-        places.append(by_name.get(name) or Place(name, explicit=name not in left_out, because=f"in the order of {origin}"))
+        places.append(
+            by_name.get(name) or Place(name, explicit=name not in left_out, because=f"in the order of {origin}")
+        )
         left_out.pop(name, None)
     if REST not in names:
         left_out |= {name: f"not named in the order of {origin}" for name in by_name if name not in names}

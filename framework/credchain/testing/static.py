@@ -35,7 +35,7 @@ class StaticCredential:
         self.scopes.append(scopes)
         return AccessToken(self._token, int(time.time() + self._lifetime))
 
-    async def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:  # noqa: ARG002
+    async def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:
         """The token, with its type."""
         return AccessTokenInfo(self._token, (await self.get_token(*scopes)).expires_on)
 

@@ -75,9 +75,7 @@ class FakeTransport:
 def json_response(payload: object, *, status: int = 200, **headers: str) -> Response:
     """A Response with a JSON body; keywords are headers, ``retry_after="3"`` for ``retry-after: 3``."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(
-        status, headers={"content-type": "application/json", **given}, body=json.dumps(payload).encode()
-    )
+    return Response(status, headers={"content-type": "application/json", **given}, body=json.dumps(payload).encode())
 
 
 def token_response(token: str = "a-token", *, expires_in: float = 3600, **fields: Any) -> Response:  # noqa: S107

@@ -76,8 +76,8 @@ def key_directory(environment: Mapping[str, str], platform: str) -> str | None:
     """Where the agent of a platform (a value of ``sys.platform``) puts its key files."""
     if platform == "linux":
         return "/var/opt/azcmagent/tokens"
-    if platform == "win32" and environment.get("ProgramData"):  # noqa: SIM112  # so it is called on Windows
-        return environment["ProgramData"] + r"\AzureConnectedMachineAgent\Tokens"  # noqa: SIM112
+    if platform == "win32" and environment.get("ProgramData"):  # so it is called on Windows
+        return environment["ProgramData"] + r"\AzureConnectedMachineAgent\Tokens"
     return None
 
 

@@ -55,7 +55,7 @@ class Identity:
         return cls.only(given)
 
     @classmethod
-    def only(cls, given: Mapping[str, str | None]) -> Self | None:
+    def only(cls, given: Mapping[str, object]) -> Self | None:
         """The one identity among names by kind, None ones left out.
 
         Raises:

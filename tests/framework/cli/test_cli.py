@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from credchain.cli import main
-from credchain.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from credchain.emulator import Emulator
 
 SCOPE = "https://vault.azure.net/.default"
 RULING = (

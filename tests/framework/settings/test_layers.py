@@ -145,18 +145,6 @@ def test_a_wrong_type_is_told_as_well() -> None:
         structure(Listed, {"names": said(5)}, source="vault")
 
 
-def test_keys_of_private_fields_and_aliases_are_those_of_the_class() -> None:
-    """attrs passes a field by its alias; the settings file speaks of fields as `__init__` does."""
-
-    @attrs.frozen
-    class Aliased:
-        from_: str = attrs.field(alias="source_of")
-
-    settings = structure(Aliased, {"source_of": said("x")}, source="vault")
-
-    assert settings == Aliased(source_of="x")
-
-
 def test_a_field_that_cannot_be_given_is_no_setting() -> None:
     """A field outside `__init__` is neither needed nor known."""
 

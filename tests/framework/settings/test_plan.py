@@ -11,8 +11,14 @@ from credchain.settings import Layer, Listed, Plan, Value, plan
 
 LISTED = (
     Listed("environment", "prod", "EnvironmentCredential", "exclude_environment_credential"),
-    Listed("managed_identity", "prod", "ManagedIdentityCredential", "exclude_managed_identity_credential"),
-    Listed("shared_cache", "dev", "SharedTokenCacheCredential", "exclude_shared_token_cache_credential", ("win32",)),
+    Listed("managed_identity", "prod", "ManagedIdentityCredential", "exclude_managed_identity_credential", timeout=10.0),
+    Listed(
+        "shared_cache",
+        "dev",
+        "SharedTokenCacheCredential",
+        "exclude_shared_token_cache_credential",
+        platforms=("win32",),
+    ),
     Listed("cli", "dev", "AzureCliCredential", "exclude_cli_credential"),
 )
 EVERYWHERE = [one.name for one in LISTED if not one.platforms]
@@ -210,3 +216,28 @@ def test_an_empty_order_is_told_as_such() -> None:
     """The error names the order's origin."""
     with pytest.raises(ConfigurationError, match=r"^no source is enabled \(the keyword order\)"):
         made(order=value((), "the keyword order"))
+
+
+def test_a_source_of_the_default_order_has_its_time() -> None:
+    """So that those behind it get their turn; one that was named explicitly, or stands alone, takes its own time."""
+    listed = {place.name: place.timeout for place in made().places}
+    enabled = {place.name: place.timeout for place in made(wanted={"managed_identity": value(True)}).places}
+    alone = made(order=value(("managed_identity",)))
+
+    assert (listed["environment"], listed["managed_identity"]) == (None, 10.0)
+    assert enabled["managed_identity"] is None
+    assert [place.timeout for place in alone.places] == [None]
+
+
+def test_a_listed_source_keeps_its_time_at_another_place() -> None:
+    """The order says where it stands, not how long it may take; on any platform."""
+    first = Listed("first", "prod", "FirstCredential", "exclude_first", timeout=5.0, platforms=("win32",))
+    settings = Layer(order=value(("managed_identity", "first", "environment")))
+
+    found = plan(settings, (*LISTED, first), platform="linux")
+
+    assert {place.name: place.timeout for place in found.places} == {
+        "managed_identity": 10.0,
+        "first": 5.0,
+        "environment": None,
+    }

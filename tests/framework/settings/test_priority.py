@@ -20,6 +20,7 @@ def test_the_list_is_read_in_order() -> None:
         class = "TwoCredential"
         exclude = "exclude_two"
         platforms = ["win32"]
+        timeout = 2.5
         [[source]]
         name = "one"
         group = "prod"
@@ -28,7 +29,7 @@ def test_the_list_is_read_in_order() -> None:
     """
 
     assert default_order(text) == (
-        Listed("two", "dev", "TwoCredential", "exclude_two", ("win32",)),
+        Listed("two", "dev", "TwoCredential", "exclude_two", timeout=2.5, platforms=("win32",)),
         Listed("one", "prod", "OneCredential", "exclude_one"),
     )
 

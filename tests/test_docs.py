@@ -1,0 +1,88 @@
+"""The documentation tells the truth: its examples run, its links lead somewhere, its commands are the real ones."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from credchain.emulator import Emulator
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+WITH_EXAMPLES = [page for page in PAGES if "```python" in page.read_text()]
+RULING = (
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_PASSWORD",
+    "AZURE_TOKEN_CREDENTIALS",
+    "AZURE_USERNAME",
+    "CREDCHAIN_DISABLE",
+    "CREDCHAIN_ENABLE",
+    "CREDCHAIN_ORDER",
+)
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def machine(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose variables describe a service principal in the emulator."""
+    for name in RULING:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in emulator.environment(emulator.add_application(), identity=True).items():
+        monkeypatch.setenv(name, value)
+    return
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=_name)
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python example of a page runs, in its order, unless the page says why not."""
+    monkeypatch.chdir(tmp_path)
+    document = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()]).parse(page)
+    examples = list(document.examples())
+
+    for example in examples:
+        example.evaluate()
+
+    assert examples
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link and picture of a page is a file of the project."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:|#", target)]
+
+    missing = [target for target in targets if not (page.parent / target.split("#")[0]).exists()]
+
+    assert missing == []
+
+
+def test_readme_begins_with_the_demonstration() -> None:
+    """The first command of the README installs and shows the thing."""
+    first = re.search(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+    assert first is not None
+    assert first[1].strip() == "pip install . && credchain demo"
+
+
+def test_nothing_of_a_machine_is_in_the_project() -> None:
+    """No path of somebody's machine stands in a file of the project."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    files = [ROOT / name for name in listed] or [path for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
+    pattern = re.compile(r"/(home|root|Users)/\w")
+
+    found = [str(file) for file in files if file.is_file() and pattern.search(file.read_text(errors="ignore"))]
+
+    assert found == []
