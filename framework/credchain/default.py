@@ -91,7 +91,7 @@ class DefaultAzureCredential(ChainedTokenCredential):
             from credchain.authority import normalize_authority
 
             authority = normalize_authority(authority)
-        if require_envvar and not environment.get("AZURE_TOKEN_CREDENTIALS"):
+        if require_envvar and not environment.get("AZURE_TOKEN_CREDENTIALS", "").strip():
             raise ValueError("AZURE_TOKEN_CREDENTIALS is not set, and require_envvar insists on it")
         keywords = {
             "authority": authority,

@@ -18,7 +18,8 @@ No error carries a request, a response, a token or a secret: there is nothing in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import ClientAuthenticationError
 
@@ -45,6 +46,9 @@ class CredentialUnavailableError(ClientAuthenticationError):  # type: ignore[mis
 
     def __init__(self, message: str) -> None:
         super().__init__(message=message)
+
+    def __reduce__(self) -> Any:
+        return _remade, (type(self), self.message), _state(self)
 
 
 class ChainUnavailableError(CredentialUnavailableError):
@@ -99,6 +103,9 @@ class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc
         self.retry_after = retry_after
         self.http_status = http_status
 
+    def __reduce__(self) -> Any:
+        return _remade, (type(self), self.message), _state(self)
+
 
 class TransportError(AuthenticationFailedError):
     """No answer: the connection failed, broke, or was not answered in time."""
@@ -146,6 +153,16 @@ class ProviderLoadError(ConfigurationError):
         self.source = source
         self.distribution = distribution
 
+    def __reduce__(self) -> Any:
+        return functools.partial(ProviderLoadError, source=self.source, distribution=self.distribution), self.args
+
+
+def _remade(cls: type[ClientAuthenticationError], message: str) -> ClientAuthenticationError:
+    """An error as it comes out of a pickle, before its attributes are set."""
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    return error
+
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether *error* says that its source does not apply, whoever's credential raised it.
@@ -156,6 +173,12 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, CredentialUnavailableError):
         return True
     return any(base.__name__ == "CredentialUnavailableError" for base in type(error).__mro__)
+
+
+def _state(error: ClientAuthenticationError) -> dict[str, Any]:
+    """What of an error goes into a pickle: its values, and not where it was raised."""
+    left_behind = ("exc_type", "exc_value", "exc_traceback", "exc_msg", "inner_exception")
+    return {**dict.fromkeys(left_behind), **{k: v for k, v in vars(error).items() if k not in left_behind}}
 
 
 def _text(error: BaseException, name: str) -> str | None:

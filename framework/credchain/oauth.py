@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import uuid
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def merge_claims(claims: str | None, *, enable_cae: bool) -> str | None:
         return json.dumps(_CAPABILITY) if enable_cae else None
     try:
         challenge = json.loads(claims)
-    except ValueError:
+    except (ValueError, RecursionError):
         challenge = None
     if not isinstance(challenge, dict):
         raise ValueError("claims: must be a JSON object, as it stands in a claims challenge after decoding")
@@ -109,7 +110,7 @@ def parse_grant(response: Response, *, source: str, now: float) -> Grant:
         AuthenticationFailedError: The answer is an error, or no token answer at all.
     """
     payload = json_object(response)
-    if response.status != 200 or payload is None or not isinstance(payload.get("access_token"), str):
+    if response.status != 200 or payload is None or not _text(payload.get("access_token")):
         raise failure(response, source=source, now=now)
     return Grant(
         token=_token(payload, source=source, now=now),
@@ -151,19 +152,20 @@ def retry_after(response: Response, *, now: float) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if not value:
         return None
-    if value.isdigit():
-        return float(value)
+    if value.isascii() and value.isdigit():
+        return number(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
     except ValueError:
         return None
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def json_object(response: Response) -> dict[str, Any] | None:
     """The JSON object in a body, or None if it is something else."""
     try:
         payload = json.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None
 
@@ -196,7 +198,7 @@ def number(value: object) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if abs(found) < 1e12 else None
 
@@ -226,7 +228,7 @@ def _decoded(segment: object) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

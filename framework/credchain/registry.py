@@ -85,6 +85,7 @@ class Registry:
         self._manager = pluggy.PluginManager(hooks.PROJECT)
         self._manager.add_hookspecs(hooks)
         self._providers: dict[str, Provider] = {}
+        self._origin: dict[Provider, Found] = {}
         self._builtins: dict[str, Found] | None = None
         self._muted: set[str] = set()
         self.failures: dict[str, Failure] = {}
@@ -101,11 +102,12 @@ class Registry:
         One that claims a built-in's name, or the name of another package's source, is in the list and refused.
         """
         own = self.builtins()
-        others: list[Found] = []
+        others: dict[tuple[str, str], Found] = {}
         for distribution in self._installed():
-            others += [found for found in _found_in(distribution) if not found.builtin]
-        others = list({(found.name, found.distribution): found for found in others}.values())
-        return [*own.values(), *(_judged(found, own, others) for found in sorted(others, key=_by_name))]
+            for found in _found_in(distribution):
+                if not found.builtin:
+                    others.setdefault((found.name, found.distribution), found)  # what comes first on the path counts
+        return [*own.values(), *(_judged(found, own, list(others.values())) for found in sorted(others.values(), key=_by_name))]
 
     def find(self, name: str) -> Found:
         """The source of a name.
@@ -124,7 +126,7 @@ class Registry:
                 f"no installed package has a source {name!r}{did_you_mean(name, names)} (known: {', '.join(names)})",
                 source=name,
             )
-        if matching[0].refused and "/" not in name:
+        if matching[0].refused and ("/" not in name or matching[0].name in self.builtins()):
             raise ProviderLoadError(matching[0].refused, source=name, distribution=matching[0].package)
         return matching[0]
 
@@ -143,6 +145,7 @@ class Registry:
             self.failures[name] = Failure(found, str(error))
             raise
         self._providers[name] = provider
+        self._origin[provider] = found
         return provider
 
     def build(self, provider: Provider, settings: Any, host: Host) -> Any:
@@ -151,7 +154,7 @@ class Registry:
         Raises:
             ProviderLoadError: A stranger's ``build`` failed, whatever it raised.
         """
-        return _called(self.find(provider.name), lambda: provider.build(settings, host))
+        return _called(self._origin[provider], lambda: provider.build(settings, host))
 
     def emit(self, event: Event) -> None:
         """Tell an event to every observer that was loaded. One that raises is reported once, and harms nobody."""
@@ -222,6 +225,8 @@ def _by_name(found: Found) -> tuple[str, str]:
 
 def _found_in(distribution: Distribution) -> list[Found]:
     points = [point for point in distribution.entry_points if point.group == hooks.ENTRY_POINTS]
+    if not points or not distribution.name:
+        return []  # metadata without a name is what a broken removal leaves behind
     return [Found(point.name, _normal(distribution.name), distribution.version, point) for point in points]
 
 

@@ -138,7 +138,9 @@ def test_ids_and_domain_names_are_tenants(tenant: str) -> None:
     assert check_tenant_id(tenant) == tenant
 
 
-@pytest.mark.parametrize("bad", ["", " ", "a b", "a/b", "a_b", "a?b", "a%2fb", "t\u00e9nant", "a\n", "\u0661", None], ids=repr)
+@pytest.mark.parametrize(
+    "bad", ["", " ", "a b", "a/b", "a_b", "a?b", "a%2fb", "t\u00e9nant", "a\n", "\u0661", None], ids=repr
+)
 def test_what_cannot_stand_in_a_url_is_no_tenant(bad: str) -> None:
     """A tenant id is a part of a URL, so it holds nothing that could change the URL."""
     with pytest.raises(ValueError, match="^tenant: "):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.core.credentials import AccessToken as CoreToken
@@ -13,7 +13,19 @@ from credchain.bearer import get_bearer_token_provider
 from credchain.errors import CredentialUnavailableError
 from credchain.testing import StaticCredential
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+def called(provider: Callable[[], Awaitable[str]]) -> str:
+    """What a provider gives."""
+
+    async def call() -> str:
+        return await provider()
+
+    return asyncio.run(call())
 
 
 def test_the_provider_gives_the_text_of_a_token() -> None:
@@ -21,7 +33,7 @@ def test_the_provider_gives_the_text_of_a_token() -> None:
     credential = StaticCredential("the-token")
     provider = get_bearer_token_provider(credential, SCOPE, "other")
 
-    token = asyncio.run(provider())  # type: ignore[arg-type]
+    token = called(provider)
 
     assert (token, type(token)) == ("the-token", str)
     assert credential.scopes == [(SCOPE, "other")]
@@ -60,7 +72,7 @@ def test_the_text_is_an_exact_str() -> None:
         async def get_token(self, *_scopes: str) -> CoreToken:
             return CoreToken(Text("t"), 4_000_000_000)
 
-    token = asyncio.run(get_bearer_token_provider(Odd(), SCOPE)())  # type: ignore[arg-type]
+    token = called(get_bearer_token_provider(Odd(), SCOPE))
 
     assert type(token) is str
 
@@ -88,13 +100,13 @@ def test_errors_pass_through() -> None:
             raise CredentialUnavailableError("absent: not here")
 
     with pytest.raises(CredentialUnavailableError, match="^absent: not here$"):
-        asyncio.run(get_bearer_token_provider(Absent(), SCOPE)())  # type: ignore[arg-type]
+        called(get_bearer_token_provider(Absent(), SCOPE))
 
 
 def test_the_credential_stays_the_caller_s() -> None:
     """Nobody closes a credential that was lent."""
     credential = StaticCredential("t")
 
-    asyncio.run(get_bearer_token_provider(credential, SCOPE)())  # type: ignore[arg-type]
+    called(get_bearer_token_provider(credential, SCOPE))
 
     assert credential.closed == 0

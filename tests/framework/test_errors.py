@@ -86,7 +86,11 @@ def test_unavailable_and_failed_exclude_each_other() -> None:
     """A chain goes on after the one and stops at the other."""
     kinds = [type(error) for error in each()]
 
-    both = [kind for kind in kinds if issubclass(kind, CredentialUnavailableError) and issubclass(kind, AuthenticationFailedError)]
+    both = [
+        kind
+        for kind in kinds
+        if issubclass(kind, CredentialUnavailableError) and issubclass(kind, AuthenticationFailedError)
+    ]
 
     assert both == []
 
@@ -154,8 +158,9 @@ def test_an_error_crosses_to_another_process(error: Exception, remade: object) -
         assert getattr(again, name, None) == getattr(error, name, None)
 
 
-def _stranger(name: str) -> type[Exception]:
-    return type(name, (CoreError,), {})
+def _stranger(name: str, parent: type[CoreError] = CoreError) -> CoreError:
+    error: CoreError = type(name, (parent,), {})(message="no")
+    return error
 
 
 @pytest.mark.parametrize(
@@ -163,10 +168,8 @@ def _stranger(name: str) -> type[Exception]:
     [
         pytest.param(CredentialUnavailableError("no"), True, id="ours"),
         pytest.param(ChainUnavailableError("no", attempts=()), True, id="a chain's"),
-        pytest.param(_stranger("CredentialUnavailableError")(message="no"), True, id="azure-identity's"),
-        pytest.param(
-            type("Child", (_stranger("CredentialUnavailableError"),), {})(message="no"), True, id="a child of it"
-        ),
+        pytest.param(_stranger("CredentialUnavailableError"), True, id="azure-identity's"),
+        pytest.param(_stranger("Child", type(_stranger("CredentialUnavailableError"))), True, id="a child of it"),
         pytest.param(AuthenticationFailedError("no"), False, id="a failure"),
         pytest.param(TransportError("no"), False, id="a dead network"),
         pytest.param(CoreError(message="no"), False, id="azure-core's"),

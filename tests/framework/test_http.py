@@ -27,8 +27,10 @@ def test_what_may_be_secret_is_not_shown(value: Request | Response) -> None:
     assert SECRET not in f"{value} {value!r}"
 
 
-@pytest.mark.parametrize("value", [Request("GET", "https://host"), Response(200), RetryPlan()], ids=lambda v: type(v).__name__)
-def test_values_are_frozen(value: object) -> None:
+@pytest.mark.parametrize(
+    "value", [Request("GET", "https://host"), Response(200), RetryPlan()], ids=lambda v: type(v).__name__
+)
+def test_values_are_frozen(value: Request | Response | RetryPlan) -> None:
     """A value that was handed out does not change."""
     name = attrs.fields(type(value))[0].name
 

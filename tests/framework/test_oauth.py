@@ -66,7 +66,7 @@ def test_a_token_request_is_a_form_post() -> None:
     }
     assert request.headers["Accept"] == "application/json"
     assert request.headers["User-Agent"].startswith("credchain")
-    assert uuid.UUID(request.headers["x-ms-client-request-id"])
+    assert str(uuid.UUID(request.headers["x-ms-client-request-id"])) == request.headers["x-ms-client-request-id"]
 
 
 def test_fields_that_are_none_are_left_out() -> None:
@@ -87,10 +87,10 @@ def test_each_request_has_an_id_of_its_own() -> None:
 
 def test_scopes_leave_as_they_came() -> None:
     """A double slash survives, and so does the order."""
-    request = token_request(URL, TokenRequest(("b/.default", "https://servicebus.azure.net//.default")))
+    request = token_request(URL, TokenRequest(("https://servicebus.azure.net//.default", "b/.default")))
 
     assert request.form is not None
-    assert request.form["scope"] == "b/.default https://servicebus.azure.net//.default"
+    assert request.form["scope"] == "https://servicebus.azure.net//.default b/.default"
 
 
 def test_a_scope_that_cannot_be_one_is_refused_before_anything_is_sent() -> None:
@@ -157,7 +157,11 @@ json_values = st.recursive(
 names = st.sampled_from(["acrs", "nbf", "xms_x", "groups"])
 challenges = st.fixed_dictionaries(
     {},
-    optional={"access_token": st.dictionaries(names, json_values, max_size=3), "id_token": json_values, "x": json_values},
+    optional={
+        "access_token": st.dictionaries(names, json_values, max_size=3),
+        "id_token": json_values,
+        "x": json_values,
+    },
 )
 
 
@@ -279,9 +283,7 @@ def test_a_grant_for_an_application_has_a_token_alone() -> None:
         pytest.param({"id_token": f"h.{segment({'sub': 5})}.x"}, None, id="no sub"),
     ],
 )
-def test_the_account_is_named_by_client_info_else_by_the_id_token(
-    fields: dict[str, object], account: str | None
-) -> None:
+def test_the_account_is_named_by_client_info_else_by_the_id_token(fields: dict[str, Any], account: str | None) -> None:
     """{uid}.{utid}, else sub, else unknown; what cannot be read is no reason to lose the token."""
     assert parse_grant(token_response(**fields), source="here", now=NOW).home_account_id == account
 
@@ -308,7 +310,8 @@ def test_the_fields_of_an_error_are_its_attributes() -> None:
     )
 
     assert error.message == "here: the service answered: AADSTS7000215: Invalid client secret."
-    assert (error.error, error.error_codes, error.suberror) == ("invalid_client", (7000215,), "bad_secret")
+    said = {name: getattr(error, name) for name in ("error", "error_codes", "suberror")}
+    assert said == {"error": "invalid_client", "error_codes": (7000215,), "suberror": "bad_secret"}
     assert (error.trace_id, error.correlation_id, error.claims) == ("t-1", "c-1", '{"access_token":{}}')
     assert (error.http_status, error.retry_after) == (401, None)
     assert not isinstance(error, CredentialUnavailableError)

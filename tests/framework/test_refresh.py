@@ -171,9 +171,7 @@ def test_transient_answers_and_silence_are_retried(status: int | None, tried: in
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 410, 501])
 def test_final_answers_are_not_retried(status: int) -> None:
     """Not even where a Retry-After asks for it."""
-    assert (
-        retry_delay(RetryPlan(), 1, status=status, retry_after=1.0, elapsed=0.0, rng=random.Random(1)) is None
-    )
+    assert retry_delay(RetryPlan(), 1, status=status, retry_after=1.0, elapsed=0.0, rng=random.Random(1)) is None
 
 
 @pytest.mark.parametrize("status", [503, None])

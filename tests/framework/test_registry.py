@@ -31,7 +31,9 @@ def credchain_provider():
     return Provider(name="vault", build=lambda settings, host: StaticCredential("from MODULE"))
 """
 
-OBSERVER = VAULT + """
+OBSERVER = (
+    VAULT
+    + """
 heard = []
 
 @hookimpl
@@ -42,6 +44,7 @@ def credchain_event(event):
 
 broken = False
 """
+)
 
 
 class Installed(Distribution):
@@ -337,9 +340,7 @@ def test_a_credchain_of_our_own_that_is_broken_looks_like_a_bug(module: Callable
 
 def test_a_build_that_raises_is_the_package_s_failure(module: Callable[[str, str], str]) -> None:
     """Whatever a stranger's build raises, the error names the package; the cause stays visible."""
-    code = VAULT.replace('StaticCredential("from vault_build")', "1 / 0").replace(
-        'StaticCredential("from MODULE")', "1 / 0"
-    )
+    code = VAULT.replace('StaticCredential("from MODULE")', "1 / 0")
     found = registry(Installed("acme", "1.0", vault=module("vault_build", code)))
     provider = found.load("vault")
 

@@ -17,7 +17,6 @@ from credchain.tokens import (
     AccessTokenInfo,
     TokenRequest,
     cache_key,
-    options_of,
     to_info,
     to_token,
 )
@@ -130,9 +129,7 @@ def test_a_token_survives_pickling() -> None:
         pytest.param(CoreInfo("t", 5, token_type="pop", refresh_on=3), ("t", 5, "pop", 3), id="azure-core's info"),
         pytest.param(AccessTokenInfo("t", 5, token_type="pop", refresh_on=3), ("t", 5, "pop", 3), id="our info"),
         pytest.param(SimpleNamespace(token="t", expires_on=5.9), ("t", 5, "Bearer", None), id="look-alike"),
-        pytest.param(
-            SimpleNamespace(token="t", expires_on="5", token_type=None), ("t", 5, "Bearer", None), id="texts"
-        ),
+        pytest.param(SimpleNamespace(token="t", expires_on="5", token_type=None), ("t", 5, "Bearer", None), id="texts"),
     ],
 )
 def test_whatever_a_credential_returned_becomes_ours(
@@ -156,20 +153,3 @@ def test_the_text_of_a_token_is_an_exact_str() -> None:
 
     assert type(to_token(given_token).token) is str
     assert type(to_info(given_token).token) is str
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (None, {}),
-        ({}, {}),
-        ({"claims": None, "tenant_id": None, "enable_cae": None}, {}),
-        ({"claims": "c", "tenant_id": "t", "enable_cae": True}, {"claims": "c", "tenant_id": "t", "enable_cae": True}),
-        ({"enable_cae": False}, {"enable_cae": False}),
-        ({"pop": {"x": 1}, "tenant_id": "t"}, {"tenant_id": "t"}),
-    ],
-    ids=["None", "empty", "Nones", "all", "False", "unknown"],
-)
-def test_an_option_that_is_none_is_not_set(options: dict[str, object] | None, expected: dict[str, object]) -> None:
-    """azure-core's policies pass options with None values, and may pass ones that are not known here."""
-    assert options_of(options) == expected

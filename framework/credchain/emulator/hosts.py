@@ -110,8 +110,10 @@ def arc(world: World, call: Call) -> Answer:
     shown = call.headers.get("Authorization")
     if shown is None:
         return _challenge(world)
-    if world.arc_keys.pop(shown.removeprefix("Basic "), None) is None:
+    key_file = world.arc_keys.pop(shown.removeprefix("Basic "), None)
+    if key_file is None:
         return _coded_error(401, "Unauthorized", "The Authorization header holds no key that is good now.")
+    key_file.unlink(missing_ok=True)
     found = pick(world, call.params, SELECTORS)
     if len(found) != 1:
         return _coded_error(404, "IdentityNotFound", "The machine has no such identity.")

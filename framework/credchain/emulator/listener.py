@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -50,6 +51,10 @@ class Listener:
 
     async def close(self) -> None:
         """Accept no more and drop every connection; answers under way have a second to end."""
+        # A selector loop's sock_accept does not notice that it was cancelled in the very round in which a client
+        # arrives, and would lose that connection unclosed. (A proactor loop has no readers, and notices.)
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().remove_reader(self._socket)
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

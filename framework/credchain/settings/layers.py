@@ -68,7 +68,7 @@ def structure(cls: type[Any], values: Mapping[str, Value], *, source: str) -> An
     """
     from credchain.errors import ConfigurationError
 
-    fields = {field.name: field for field in attrs.fields(cls)}
+    fields = {field.alias: field for field in attrs.fields(cls) if field.init}
     for key, value in values.items():
         if key not in fields:
             raise ConfigurationError(

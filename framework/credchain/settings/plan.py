@@ -52,12 +52,9 @@ def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan
         ConfigurationError: A name stands twice in the order, or no source is left.
     """
     default, left_out = _default_places(settings, listed, platform)
-    places = default if settings.order is None else _ordered(settings, default, left_out)
-    named = {place.name for place in places}
-    for name, wanted in settings.wanted.items():
-        if wanted.value and name not in named and settings.only is None:
-            places.append(Place(name, explicit=True, because=f"enabled by {wanted.origin}"))
-            left_out.pop(name, None)
+    timeouts = {one.name: one.timeout for one in listed}
+    places = default if settings.order is None else _ordered(settings, default, left_out, timeouts)
+    _add_enabled(settings, places, left_out, timeouts)
     for name, wanted in settings.wanted.items():
         if not wanted.value:
             left_out[name] = f"disabled by {wanted.origin}"
@@ -69,6 +66,17 @@ def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan
     return Plan(tuple(kept), left_out)
 
 
+def _add_enabled(
+    settings: Settings, places: list[Place], left_out: dict[str, str], timeouts: dict[str, float | None]
+) -> None:
+    """Append the sources that were enabled and have no place yet: the listed ones in their order, then the others."""
+    named = {place.name for place in places}
+    wanted = {name: value for name, value in settings.wanted.items() if value.value and name not in named}
+    for name in sorted(wanted, key=lambda name: list(timeouts).index(name) if name in timeouts else len(timeouts)):
+        places.append(Place(name, explicit=True, because=f"enabled by {wanted[name].origin}"))
+        left_out.pop(name, None)
+
+
 def _default_places(settings: Settings, listed: Sequence[Listed], platform: str) -> tuple[list[Place], dict[str, str]]:
     places: list[Place] = []
     left_out: dict[str, str] = {}
@@ -78,8 +86,8 @@ def _default_places(settings: Settings, listed: Sequence[Listed], platform: str)
             left_out[one.name] = why_not
             continue
         enabled = settings.wanted.get(one.name)
-        if settings.only is not None:
-            places.append(Place(one.name, explicit=True, because=f"the only one, by {settings.only.origin}"))
+        if settings.only is not None and settings.only.value == one.name:
+            places.append(Place(one.name, explicit=True, because=f"named by {settings.only.origin}"))
         elif enabled is not None and enabled.value:
             places.append(Place(one.name, explicit=True, because=f"enabled by {enabled.origin}"))
         else:
@@ -88,12 +96,12 @@ def _default_places(settings: Settings, listed: Sequence[Listed], platform: str)
 
 
 def _why_not(one: Listed, settings: Settings, platform: str) -> str | None:
-    if settings.only is not None:
-        origin = settings.only.origin
-        return None if settings.only.value == one.name else f"{origin} names {settings.only.value} alone"
     enabled = settings.wanted.get(one.name)
     if enabled is not None and enabled.value:
         return None
+    if settings.only is not None:
+        origin = settings.only.origin
+        return None if settings.only.value == one.name else f"{origin} names {settings.only.value} alone"
     if settings.group is not None and settings.group.value != one.group:
         return f"{settings.group.origin} selects the group {settings.group.value}; it is in {one.group}"
     if one.platforms and platform not in one.platforms:
@@ -101,7 +109,9 @@ def _why_not(one: Listed, settings: Settings, platform: str) -> str | None:
     return None
 
 
-def _ordered(settings: Settings, default: list[Place], left_out: dict[str, str]) -> list[Place]:
+def _ordered(
+    settings: Settings, default: list[Place], left_out: dict[str, str], timeouts: dict[str, float | None]
+) -> list[Place]:
     """The order that the settings give, with "..." standing for what of the default order it does not name."""
     assert settings.order is not None
     names, origin = settings.order.value, settings.order.origin
@@ -117,7 +127,8 @@ def _ordered(settings: Settings, default: list[Place], left_out: dict[str, str])
             places += [place for place in default if place.name not in names]
             continue
         places.append(
-            by_name.get(name) or Place(name, explicit=name not in left_out, because=f"in the order of {origin}")
+            by_name.get(name)
+            or Place(name, name not in left_out, f"in the order of {origin}", timeout=timeouts.get(name))
         )
         left_out.pop(name, None)
     if REST not in names:

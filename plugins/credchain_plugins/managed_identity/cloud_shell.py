@@ -25,9 +25,7 @@ async def detect(_credential: TokenCredential) -> None:
     """The environment variable is proof enough."""
 
 
-async def acquire(
-    credential: TokenCredential, request: TokenRequest, identity: Identity | None
-) -> AccessTokenInfo:
+async def acquire(credential: TokenCredential, request: TokenRequest, identity: Identity | None) -> AccessTokenInfo:
     """A token from the endpoint.
 
     Raises:

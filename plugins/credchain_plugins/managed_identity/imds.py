@@ -35,9 +35,7 @@ API_VERSION = "2018-02-01"
 PROBE_SECONDS = 1.0
 TIMEOUT_SECONDS = 120.0
 
-PLAN = RetryPlan(
-    retries=5, first=0.8, statuses=frozenset({404, 410, 429, *range(500, 600)}), at_least={410: 70.0}
-)
+PLAN = RetryPlan(retries=5, first=0.8, statuses=frozenset({404, 410, 429, *range(500, 600)}), at_least={410: 70.0})
 """404 and 410 tell of a service that is being updated; 410 for up to 70 s."""
 
 _PARAMETERS = {"client_id": "client_id", "object_id": "object_id", "resource_id": "msi_res_id"}
@@ -49,16 +47,16 @@ async def detect(credential: TokenCredential) -> None:
     Raises:
         CredentialUnavailableError: Nothing answers within a second.
     """
-    probe = Request("GET", _url(credential.host.environment), params=_params(None), timeout=PROBE_SECONDS, trust_env=False)
+    probe = Request(
+        "GET", _url(credential.host.environment), params=_params(None), timeout=PROBE_SECONDS, trust_env=False
+    )
     try:
         await credential.send(probe, plan=ONCE)
     except TransportError as error:
         raise unavailable(f"no IMDS answers here ({error.message.removeprefix(SOURCE + ': ')})") from None
 
 
-async def acquire(
-    credential: TokenCredential, request: TokenRequest, identity: Identity | None
-) -> AccessTokenInfo:
+async def acquire(credential: TokenCredential, request: TokenRequest, identity: Identity | None) -> AccessTokenInfo:
     """A token from IMDS.
 
     Raises:

@@ -29,9 +29,7 @@ async def detect(_credential: TokenCredential) -> None:
     """The environment variables are proof enough."""
 
 
-async def acquire(
-    credential: TokenCredential, request: TokenRequest, identity: Identity | None
-) -> AccessTokenInfo:
+async def acquire(credential: TokenCredential, request: TokenRequest, identity: Identity | None) -> AccessTokenInfo:
     """A token from the endpoint.
 
     Raises:

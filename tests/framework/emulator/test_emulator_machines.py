@@ -235,32 +235,35 @@ def key_of(reply):
     return Path(reply.headers["www-authenticate"].removeprefix("Basic realm="))
 
 
+def answering(challenge):
+    """The headers that answer a challenge."""
+    return {**METADATA, "Authorization": f"Basic {key_of(challenge).read_text()}"}
+
+
 def test_arc_challenges_who_cannot_read_its_files(local, machine, reader, arc):
     """The first answer names a key file that this user alone reads; its text buys the token."""
     challenge = arc()
     key = key_of(challenge)
-    shown = {**METADATA, "Authorization": f"Basic {key.read_text()}"}
-
-    reply = arc(shown, client_id=reader.client_id)
+    found = key.stat()
+    reply = arc(answering(challenge), client_id=reader.client_id)
 
     assert challenge.status == 401
-    assert str(key.parent) == local.arc_key_dir
-    assert key.suffix == ".key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert key.stat().st_size <= 4096
+    assert (str(key.parent), key.suffix) == (local.arc_key_dir, ".key")
+    assert (stat.S_IMODE(found.st_mode), found.st_size <= 4096) == (0o600, True)
     assert bearer(local, reply) == reader.client_id
 
 
 def test_an_arc_key_is_good_once(machine, arc):
     """Every challenge has a file of its own, and its text is good for one request."""
-    first, second = key_of(arc()), key_of(arc())
-    shown = {**METADATA, "Authorization": f"Basic {first.read_text()}"}
+    first, second = arc(), arc()
+    shown = answering(first)
 
     replies = [arc(shown), arc(shown)]
 
-    assert first != second
+    assert key_of(first) != key_of(second)
     assert [reply.status for reply in replies] == [200, 401]
     assert "www-authenticate" not in replies[1].headers
+    assert [key_of(each).exists() for each in (first, second)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +276,7 @@ def test_arc_refuses_before_it_challenges(machine, arc, change):
 
 def test_arc_does_not_guess_an_identity(machine, arc):
     """An identity that the machine does not have is refused after the challenge."""
-    shown = {**METADATA, "Authorization": f"Basic {key_of(arc()).read_text()}"}
+    shown = answering(arc())
 
     assert arc(shown, client_id="somebody else").status == 404
 
@@ -440,15 +443,12 @@ def ssl_connection(local, parts):
 
 
 @pytest.mark.parametrize("host", ["app_service", "azure_arc", "azure_ml", "cloud_shell", "service_fabric"])
-def test_every_host_refuses_unknown_resources_and_methods(local, machine, host, request):
+def test_every_host_refuses_unknown_resources(local, machine, host, request):
     """A resource that was not added is refused wherever the machine stands."""
     local.add_resource("https://management.azure.com")
     asking = request.getfixturevalue({"azure_arc": "arc"}.get(host, host))
 
-    if host == "azure_arc":
-        reply = asking({**METADATA, "Authorization": f"Basic {key_of(asking()).read_text()}"})
-    else:
-        reply = asking()
+    reply = asking(answering(asking())) if host == "azure_arc" else asking()
 
     assert (reply.status, reply.json["error"]) == (400, "invalid_resource")
 

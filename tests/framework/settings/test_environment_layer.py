@@ -28,7 +28,8 @@ def layer(**environment: str) -> Layer:
         {},
         {"PATH": "/bin", "AZURE_TENANT_ID": "t"},
         dict.fromkeys(
-            ("AZURE_TOKEN_CREDENTIALS", "CREDCHAIN_ORDER", "CREDCHAIN_ENABLE", "CREDCHAIN_DISABLE", "AZURE_CLIENT_ID"), ""
+            ("AZURE_TOKEN_CREDENTIALS", "CREDCHAIN_ORDER", "CREDCHAIN_ENABLE", "CREDCHAIN_DISABLE", "AZURE_CLIENT_ID"),
+            "",
         ),
         {"AZURE_TOKEN_CREDENTIALS": "  ", "CREDCHAIN_ORDER": " , ,", "CREDCHAIN_ENABLE": ","},
     ],
@@ -72,7 +73,9 @@ def test_a_group_is_selected_in_any_case(said: str) -> None:
     assert found == Layer(group=value(said.strip().lower(), "AZURE_TOKEN_CREDENTIALS"))
 
 
-@pytest.mark.parametrize("said", ["ManagedIdentityCredential", "managedidentitycredential", " MANAGEDIDENTITYCREDENTIAL "])
+@pytest.mark.parametrize(
+    "said", ["ManagedIdentityCredential", "managedidentitycredential", " MANAGEDIDENTITYCREDENTIAL "]
+)
 def test_one_source_is_selected_by_its_class_in_any_case(said: str) -> None:
     """AZURE_TOKEN_CREDENTIALS as a credential's class."""
     found = layer(AZURE_TOKEN_CREDENTIALS=said)

@@ -129,7 +129,9 @@ def test_all_needed_keys_are_named_at_once() -> None:
 def test_a_refused_value_is_told_with_its_origin() -> None:
     """The validator's own words, and every place that may be wrong."""
     with pytest.raises(ConfigurationError) as caught:
-        structure(VaultSettings, {"address": said("http://vault", "the file y"), "path": said("/p", "z")}, source="vault")
+        structure(
+            VaultSettings, {"address": said("http://vault", "the file y"), "path": said("/p", "z")}, source="vault"
+        )
 
     assert str(caught.value) == "vault: address: must use https (from the file y, z)"
 

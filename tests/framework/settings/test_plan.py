@@ -11,7 +11,9 @@ from credchain.settings import Layer, Listed, Plan, Value, plan
 
 LISTED = (
     Listed("environment", "prod", "EnvironmentCredential", "exclude_environment_credential"),
-    Listed("managed_identity", "prod", "ManagedIdentityCredential", "exclude_managed_identity_credential", timeout=10.0),
+    Listed(
+        "managed_identity", "prod", "ManagedIdentityCredential", "exclude_managed_identity_credential", timeout=10.0
+    ),
     Listed(
         "shared_cache",
         "dev",
@@ -130,7 +132,7 @@ def test_the_chain_keeps_the_order(layer: Layer, platform: str) -> None:
     ],
 )
 def test_the_order_is_data(order: tuple[str, ...], expected: list[str]) -> None:
-    """"..." stands for what of the default order is not named."""
+    """Three dots stand for what of the default order is not named."""
     assert names(made(order=value(order))) == expected
 
 
