@@ -18,7 +18,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from credchain.errors import TransportError
+from credchain.errors import AuthenticationFailedError, TransportError
 from credchain.http import Response
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class AiohttpTransport:
             ) as answer:
                 return await _read(answer, where)
         except library.ServerFingerprintMismatch:
-            raise TransportError(f"{where}: the server's certificate is not the one that was named") from None
+            raise _unpinned(where) from None
         except library.ClientError as error:
             raise TransportError(f"{where}: {_reason(error)}") from None
         except OSError as error:
@@ -232,7 +232,10 @@ async def _read(answer: aiohttp.ClientResponse, where: str) -> Response:
         body += chunk
         if len(body) > BODY_LIMIT:
             raise TransportError(f"{where}: the answer is longer than {BODY_LIMIT} bytes")
-    headers = {name.lower(): value for name, value in answer.headers.items()}
+    headers: dict[str, str] = {}
+    for name, value in answer.headers.items():
+        known = headers.get(name.lower())
+        headers[name.lower()] = value if known is None else f"{known}, {value}"
     return Response(answer.status, headers=headers, body=bytes(body))
 
 
@@ -248,8 +251,13 @@ async def _certificate_with(thumbprint: str, url: str) -> bytes:
     finally:
         writer.close()
     if hashlib.sha1(shown, usedforsecurity=False).hexdigest() != thumbprint.replace(":", "").lower():
-        raise TransportError(f"{parts.netloc}: the server's certificate does not have the thumbprint that was named")
+        raise _unpinned(parts.netloc)
     return bytes(shown)
+
+
+def _unpinned(where: str) -> AuthenticationFailedError:
+    """Somebody else answers; asking again would not help, and nothing was sent."""
+    return AuthenticationFailedError(f"{where}: the server's certificate does not have the thumbprint that was named")
 
 
 def _check_usable(session: aiohttp.ClientSession) -> None:

@@ -10,6 +10,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from credchain_plugins.authorization_code import AuthorizationCodeCredential
+    from credchain_plugins.certificate import CertificateCredential
+
     from credchain.authority import AzureAuthorityHosts, KnownAuthorities
     from credchain.bearer import get_bearer_token_provider
     from credchain.chain import ChainedTokenCredential
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from credchain_plugins.client_secret import ClientSecretCredential
     from credchain_plugins.environment import EnvironmentCredential
     from credchain_plugins.managed_identity import ManagedIdentityCredential
+    from credchain_plugins.shared_cache import SharedTokenCacheCredential
 
 __all__ = [
+    "AuthorizationCodeCredential",
     "AzureAuthorityHosts",
+    "CertificateCredential",
     "ChainedTokenCredential",
     "ClientSecretCredential",
     "CredentialUnavailableError",
@@ -28,11 +34,14 @@ __all__ = [
     "EnvironmentCredential",
     "KnownAuthorities",
     "ManagedIdentityCredential",
+    "SharedTokenCacheCredential",
     "get_bearer_token_provider",
 ]
 
 _OWNERS = {
+    "AuthorizationCodeCredential": "credchain_plugins.authorization_code",
     "AzureAuthorityHosts": "credchain.authority",
+    "CertificateCredential": "credchain_plugins.certificate",
     "ChainedTokenCredential": "credchain.chain",
     "ClientSecretCredential": "credchain_plugins.client_secret",
     "CredentialUnavailableError": "credchain.errors",
@@ -40,6 +49,7 @@ _OWNERS = {
     "EnvironmentCredential": "credchain_plugins.environment",
     "KnownAuthorities": "credchain.authority",
     "ManagedIdentityCredential": "credchain_plugins.managed_identity",
+    "SharedTokenCacheCredential": "credchain_plugins.shared_cache",
     "get_bearer_token_provider": "credchain.bearer",
 }
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Never, Self
 
+    from azure.core.exceptions import AzureError
+
     from credchain.attempts import Attempt, Outcome
     from credchain.credential import Entry
-    from credchain.errors import ClientAuthenticationError
     from credchain.flight import Flight
     from credchain.host import Host
     from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest
@@ -268,8 +269,10 @@ class _Walk:
         return self.host.clock.monotonic() - self.start
 
     async def find(self) -> tuple[Link, Any]:
+        from azure.core.exceptions import AzureError
+
         from credchain.attempts import Outcome
-        from credchain.errors import ChainUnavailableError, ClientAuthenticationError
+        from credchain.errors import ChainUnavailableError
 
         for index, link in enumerate(self.links):
             self.now_at = link.name
@@ -280,7 +283,7 @@ class _Walk:
                 continue
             try:
                 token = await self._turn(index, link)
-            except ClientAuthenticationError as error:
+            except AzureError as error:
                 self._judge(link, error, begun)
             except Exception as error:
                 error.add_note(_told(f"credchain: raised by the source {link.name}, after", self.attempts))
@@ -383,7 +386,7 @@ class _Walk:
             self._detections[index] = task
         return task
 
-    def _judge(self, link: Link, error: ClientAuthenticationError, begun: float) -> None:
+    def _judge(self, link: Link, error: AzureError, begun: float) -> None:
         """The law: note that a source is unavailable; stop at everything else."""
         from credchain.attempts import Outcome
         from credchain.errors import ChainStoppedError, is_unavailable

@@ -41,7 +41,7 @@ class Response:
 
     Attributes:
         status: The status code.
-        headers: By lower-case name.
+        headers: By lower-case name; what came several times is joined by a comma and a space.
         body: All of it.
     """
 
@@ -59,6 +59,7 @@ class Transport(Protocol):
 
         Raises:
             credchain.TransportError: No answer within ``request.timeout`` seconds, or no connection.
+            credchain.AuthenticationFailedError: The server's certificate does not have ``request.thumbprint``.
         """
         ...
 

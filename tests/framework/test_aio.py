@@ -14,6 +14,9 @@ import credchain
 from credchain import aio
 
 MOVED = (
+    "AuthorizationCodeCredential",
+    "CertificateCredential",
+    "SharedTokenCacheCredential",
     "AzureAuthorityHosts",
     "ChainedTokenCredential",
     "ClientSecretCredential",

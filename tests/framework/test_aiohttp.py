@@ -18,7 +18,7 @@ from aiohttp import web
 
 from credchain._aiohttp import BODY_LIMIT, AiohttpTransport, proxy_for
 from credchain.emulator import Emulator
-from credchain.errors import TransportError
+from credchain.errors import AuthenticationFailedError, TransportError
 from credchain.http import Request
 
 if TYPE_CHECKING:
@@ -58,6 +58,25 @@ def test_request_and_answer_are_values() -> None:
         assert response.headers["x-seen"] == "a=1"
 
     asyncio.run(main())
+
+
+def test_repeated_headers_are_joined() -> None:
+    """Two challenges in an answer stay two (RFC 9110, section 5.3)."""
+
+    async def twice(_request: web.Request) -> web.Response:
+        response = web.Response(status=401)
+        response.headers.add("WWW-Authenticate", "Basic realm=a")
+        response.headers.add("WWW-Authenticate", "Basic realm=b")
+        return response
+
+    async def main() -> str:
+        transport = AiohttpTransport(environment={})
+        async with serving(twice) as url:
+            response = await transport.send(Request("GET", url))
+        await transport.close()
+        return response.headers["www-authenticate"]
+
+    assert asyncio.run(main()) == "Basic realm=a, Basic realm=b"
 
 
 def test_connections_are_reused() -> None:
@@ -412,7 +431,7 @@ def test_first_request_does_not_block_the_loop() -> None:
     program = textwrap.dedent("""
         import asyncio, sys, time
         from credchain._aiohttp import AiohttpTransport
-        from credchain.errors import TransportError
+        from credchain.errors import AuthenticationFailedError, TransportError
         from credchain.http import Request
 
         async def main():
@@ -450,7 +469,7 @@ def test_thumbprint_pins_the_one_certificate(emulator: Emulator) -> None:
         transport = AiohttpTransport(environment={})
         request = Request("GET", url, thumbprint=emulator.service_fabric_thumbprint)
         status = (await transport.send(request)).status
-        with pytest.raises(TransportError, match="does not have the thumbprint"):
+        with pytest.raises(AuthenticationFailedError, match="does not have the thumbprint"):
             await transport.send(Request("GET", url, headers={"Secret": "s"}, thumbprint="0" * 40))
         await transport.close()
         return status

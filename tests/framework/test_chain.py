@@ -12,7 +12,7 @@ import attrs
 import pytest
 from azure.core.credentials import AccessToken as CoreToken
 from azure.core.credentials import AccessTokenInfo as CoreInfo
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,6 +170,16 @@ def test_foreign_unavailability_is_recognised(fake_clock: FakeClock) -> None:
     credential = chain(fake_clock, Member(foreign(message="not here")), Member("second"))
 
     assert run(credential.get_token(SCOPE), clock=fake_clock).token == "second"
+
+
+def test_foreign_outage_stops_the_chain(fake_clock: FakeClock) -> None:
+    """Whatever of azure-core's errors a member raises, the chain stops with the attempts."""
+    credential = chain(fake_clock, Member(absent("first")), Member(ServiceRequestError("no connection")), Member("x"))
+
+    with pytest.raises(ChainStoppedError, match="no connection") as caught:
+        run(credential.get_token(SCOPE), clock=fake_clock)
+
+    assert len(caught.value.attempts) == 2
 
 
 def test_winner_is_asked_first_from_then_on(fake_clock: FakeClock) -> None:

@@ -29,6 +29,7 @@ def test_the_nearest_name_is_found(name: str, expected: str | None) -> None:
 def test_the_nearest_name_is_told_as_it_is_written() -> None:
     """Comparing ignores case, the answer does not."""
     assert nearest("environmentcredential", ["EnvironmentCredential"]) == "EnvironmentCredential"
+    assert nearest("prod", ["DEV", "PROD"]) == "PROD"
 
 
 def test_nothing_known_has_nothing_near() -> None:

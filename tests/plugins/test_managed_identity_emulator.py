@@ -41,13 +41,18 @@ class ArcSource(TokenCredential):
 
 
 def token_of(
-    emulator: Emulator, host: str, *, changed: Mapping[str, str] | None = None, **identity: str
+    emulator: Emulator,
+    host: str,
+    *,
+    changed: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    **identity: str,
 ) -> AccessToken:
     """A token of the emulated machine's identity."""
 
     async def main() -> AccessToken:
         environment = emulator.host_environment(host) | dict(changed or {})
-        world = Host(machine_host().transport, environment=environment)
+        world = Host(machine_host().transport, environment=environment, timeout=timeout)
         source: TokenCredential
         if host == "azure_arc":
             named = [Identity(kind, value) for kind, value in identity.items()]
@@ -140,7 +145,7 @@ def test_service_fabric_trusts_one_certificate_only(emulator: Emulator) -> None:
     emulator.add_machine_identity()
 
     with pytest.raises(TransportError, match="thumbprint"):
-        token_of(emulator, "service_fabric", changed={"IDENTITY_SERVER_THUMBPRINT": "0" * 40})
+        token_of(emulator, "service_fabric", changed={"IDENTITY_SERVER_THUMBPRINT": "0" * 40}, timeout=0.5)
 
     assert emulator.count("service_fabric") == 0
 

@@ -858,9 +858,9 @@ def test_places_on_windows() -> None:
 
 def test_place_on_macos() -> None:
     """One item of the keychain, which is there or not only when asked."""
-    (place,) = places.find({"HOME": "/Users/a"}, "darwin", False)
+    (place,) = places.find({"HOME": "/at-home"}, "darwin", False)
 
-    assert (place.location, place.cae, place.present()) == ("/Users/a/.IdentityService/msal.cache", False, True)
+    assert (place.location, place.cae, place.present()) == ("/at-home/.IdentityService/msal.cache", False, True)
 
 
 def test_plain_file_on_linux_only_where_allowed(tmp_path: Path) -> None:

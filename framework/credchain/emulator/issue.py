@@ -59,13 +59,13 @@ def issue(
     seconds = int(lifetime if world.lifetime is None else world.lifetime)
     content: dict[str, object] = {
         "aud": audience,
-        "iss": f"{authority}/{tenant}/v2.0",
+        "iss": f"https://sts.windows.net/{tenant}/",  # a v1.0 token, as first-party services get it
         "iat": issued_at,
         "nbf": issued_at,
         "exp": issued_at + seconds,
         "tid": tenant,
         "uti": secrets.token_urlsafe(16),
-        "ver": "2.0",
+        "ver": "1.0",
         **claims,
     }
     expires_in = seconds if seconds <= _SHORT else seconds - 1
