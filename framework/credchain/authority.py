@@ -1,4 +1,4 @@
-"""Clouds, authorities, tenants and scopes: their rules, as pure functions."""
+"""Clouds, authorities and tenants: their rules, as pure functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ AzureAuthorityHosts = KnownAuthorities
 
 _TENANT = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 _PLACE = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", re.ASCII)
-_SCOPE = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
 
 
 def normalize_authority(authority: str, *, argument: str = "authority") -> str:
@@ -76,17 +75,6 @@ def check_text(value: str, *, argument: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{argument}: must be a non-empty string")
     return value
-
-
-def check_scopes(scopes: Sequence[str]) -> None:
-    """Refuse a scope that cannot be one.
-
-    Raises:
-        ValueError: A character outside letters, digits and ``. _ : / -``.
-    """
-    for scope in scopes:
-        if not _SCOPE.fullmatch(scope):
-            raise ValueError(f"scopes: letters, digits and . _ : / - only, not {scope!r}")
 
 
 def resolve_tenant(default: str, asked: str | None, *, allowed: Sequence[str] = (), multitenant: bool = True) -> str:

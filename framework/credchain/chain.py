@@ -215,9 +215,9 @@ class ChainedTokenCredential:
     async def _obtain(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, enable_cae: bool
     ) -> Any:
-        from credchain.tokens import TokenRequest
+        from credchain.credential import requested
 
-        request = TokenRequest(scopes, tenant_id or None, claims or None, bool(enable_cae))
+        request = requested(scopes, claims, tenant_id, enable_cae)
         _, token = await self._flight.run(request, functools.partial(self._find, request))
         return token
 
@@ -226,8 +226,9 @@ class ChainedTokenCredential:
         import asyncio
 
         walk = _Walk(self, request)
+        deadline = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as deadline:
+            async with deadline:
                 found = await walk.find()
         except TimeoutError:
             if not deadline.expired():
@@ -248,7 +249,8 @@ class ChainedTokenCredential:
         self._winner = link
         package = f" of {link.distribution}" if link.distribution else ""
         logger.info("selected the source %s%s after %.0f ms", link.name, package, seconds * 1000)
-        self._host.emit(SourceSelected(link.name, link.distribution, seconds))
+        if self._host.emit is not None:
+            self._host.emit(SourceSelected(link.name, link.distribution, seconds))
 
 
 class _Walk:
@@ -329,8 +331,9 @@ class _Walk:
         import asyncio
 
         limit = link.timeout if link.timeout is not None else self._usual_limit(link)
+        deadline = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as deadline:
+            async with deadline:
                 return await _token_from(link.credential, self.request)
         except TimeoutError:
             if not deadline.expired():
@@ -410,7 +413,8 @@ class _Walk:
         attempt = Attempt(link.name, outcome, reason, seconds, link.distribution)
         self.attempts.append(attempt)
         logger.debug("%s", attempt)
-        self.host.emit(AttemptFinished(attempt))
+        if self.host.emit is not None:
+            self.host.emit(AttemptFinished(attempt))
 
     def _remembered(self, link: Link) -> Absence | None:
         known = link.absent

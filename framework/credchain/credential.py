@@ -30,7 +30,7 @@ from credchain.host import Host
 from credchain.http import RetryPlan
 from credchain.oauth import retry_after
 from credchain.refresh import State
-from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest, cache_key
+from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest
 
 if TYPE_CHECKING:
     import random
@@ -40,10 +40,13 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from credchain.events import Event
     from credchain.http import Request, Response, Transport
-    from credchain.tokens import Key
 
 logger = logging.getLogger("credchain")
+
+Key = str | tuple[tuple[str, ...], str | None, bool]
+"""What tokens of one credential are told apart by; see `cache_key`."""
 
 _IN_FLIGHT_SECONDS = 5.0
 _REFUSED_LIMIT = 1000
@@ -267,7 +270,7 @@ class TokenCredential(abc.ABC):
         self, scopes: Sequence[str], claims: str | None, tenant_id: str | None, enable_cae: bool
     ) -> Entry:
         """The token of a request that the cache alone cannot answer."""
-        request = TokenRequest(tuple(scopes), tenant_id or None, claims or None, bool(enable_cae))
+        request = requested(scopes, claims, tenant_id, enable_cae)
         key = self._key(request.scopes, tenant_id, enable_cae)
         if request.claims:
             return await self._flight.run(request, functools.partial(self._fetch, key, request))
@@ -349,7 +352,7 @@ class TokenCredential(abc.ABC):
             error,
             exc_info=None if expected else error,
         )
-        self.host.emit(RefreshFailed(self.source, str(error), entry.token.expires_on, wait))
+        self._tell(RefreshFailed(self.source, str(error), entry.token.expires_on, wait))
 
     async def _fetch(self, key: Key, request: TokenRequest, *, replaces: Entry | None = None) -> Entry:
         start = self._monotonic()
@@ -363,7 +366,7 @@ class TokenCredential(abc.ABC):
         entry = Entry(info, now=now, offset=now - monotonic, rng=self.host.random)
         self._store(key, entry)
         logger.debug("%s: a token for another %.0f s came", self.source, info.expires_on - now)
-        self.host.emit(TokenAcquired(self.source, info.expires_on, monotonic - start, replaces is not None))
+        self._tell(TokenAcquired(self.source, info.expires_on, monotonic - start, replaces is not None))
         return entry
 
     def _store(self, key: Key, entry: Entry) -> None:
@@ -381,6 +384,10 @@ class TokenCredential(abc.ABC):
         doomed = {key for key, _ in entries} - {key for key, _ in kept[-room:]}
         for key in doomed:
             self._entries.pop(key, None)
+
+    def _tell(self, event: Event) -> None:
+        if self.host.emit is not None:
+            self.host.emit(event)
 
     async def _try(self, request: Request) -> tuple[Response | None, TransportError | None]:
         try:
@@ -400,6 +407,31 @@ def machine_host(*, transport: Transport | None = None, session: aiohttp.ClientS
     if transport is None:
         transport = AiohttpTransport(session=session, environment=os.environ)
     return Host(transport=transport, environment=os.environ)
+
+
+def cache_key(scopes: tuple[str, ...], tenant_id: str | None, enable_cae: bool) -> Key:
+    """One scope in the credential's own tenant is its own key; everything else is a tuple of all that matters.
+
+    The order of scopes does not matter, and an empty tenant means the credential's own. Claims are no part of it, since
+    a request with claims does not read the cache.
+    """
+    if len(scopes) == 1 and not tenant_id and not enable_cae:
+        return scopes[0]
+    return tuple(sorted(scopes)), tenant_id or None, bool(enable_cae)
+
+
+def requested(scopes: Sequence[str], claims: str | None, tenant_id: str | None, enable_cae: bool) -> TokenRequest:
+    """A call's arguments as a request; what is empty counts as not given.
+
+    Raises:
+        ValueError: No scope, or one that is no text.
+    """
+    if not scopes:
+        raise ValueError("scopes: at least one is needed, such as 'https://management.azure.com/.default'")
+    for scope in scopes:
+        if not isinstance(scope, str) or not scope:
+            raise ValueError(f"scopes: each is a non-empty string, not {scope!r}")
+    return TokenRequest(tuple(scopes), tenant_id or None, claims or None, bool(enable_cae))
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -56,6 +56,9 @@ class DefaultAzureCredential(ChainedTokenCredential):
         host: The world, for tests: clock, environment, transport.
         registry: Where the sources are looked up, for tests.
 
+    Attributes:
+        sources: The settings of the chain, and its sources by name.
+
     Raises:
         ValueError: A setting that cannot be followed, or no source is left.
         TypeError: An unknown keyword.
@@ -104,7 +107,7 @@ class DefaultAzureCredential(ChainedTokenCredential):
             "additionally_allowed_tenants": tuple(additionally_allowed_tenants),
         }
         code = keyword_layer(keywords, listed=default_order(), order=order, enable=enable, disable=disable)
-        self._sources = Sources(environment, code, registry=registry)
+        self.sources = Sources(environment, code, registry=registry)
         self._picklable = transport is None and session is None and host is None and registry is None
         self._arguments = {
             **{name: value for name, value in keywords.items() if value},
@@ -115,15 +118,15 @@ class DefaultAzureCredential(ChainedTokenCredential):
             "timeout": timeout,
         }
         self._closes_transport = host is None and transport is None
-        make_host = functools.partial(machine_host, transport=transport, session=session, sources=self._sources)
-        given = None if host is None else self._sources.with_source(host)
-        links = [self._link(place) for place in self._sources.plan.places]
+        make_host = functools.partial(machine_host, transport=transport, session=session, sources=self.sources)
+        given = None if host is None else self.sources.with_source(host)
+        links = [self._link(place) for place in self.sources.plan.places]
         self._set_up(links, timeout=timeout, make_host=make_host if given is None else lambda: given)
 
     @property
     def plan(self) -> Plan:
         """The chain's places, and why each other source has none."""
-        return self._sources.plan
+        return self.sources.plan
 
     async def close(self) -> None:
         """Close the sources and the connections that were opened for them. The credential can be used again."""
@@ -149,13 +152,13 @@ class DefaultAzureCredential(ChainedTokenCredential):
 
         host = attrs.evolve(self._host, timeout=place.timeout)
         try:
-            credential = await host.in_thread(self._sources.build, place.name, {}, host)
+            credential = await host.in_thread(self.sources.build, place.name, {}, host)
         except ProviderLoadError as error:
             if place.explicit:
                 raise
             raise CredentialUnavailableError(str(error)) from error
         link = next(link for link in self._links if link.name == place.name)
-        link.distribution = self._sources.distribution_of(place.name)
+        link.distribution = self.sources.distribution_of(place.name)
         return credential
 
 

@@ -39,10 +39,6 @@ def _no_source(name: str, _settings: Mapping[str, object]) -> Any:
     raise LookupError(f"no source {name!r} here: this host was made without a registry")
 
 
-def _nobody(_event: object) -> None:
-    """Nobody listens."""
-
-
 @attrs.frozen
 class Host:
     """What a provider's ``build`` receives.
@@ -54,7 +50,7 @@ class Host:
         random: Randomness for jitter; nothing secret is drawn from it.
         source: Another source's credential by name, with settings for it; so that replacing or denying the inner
             source is felt there too.
-        emit: Takes events for observers; never tokens or secrets.
+        emit: Takes the events of `credchain.events` for observers, if there are any.
         timeout: Seconds that the source may take for a token, retries included; None leaves it to its own plan.
     """
 
@@ -63,7 +59,7 @@ class Host:
     environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     random: random.Random = attrs.field(factory=random.Random, repr=False)
     source: Callable[[str, Mapping[str, object]], Any] = attrs.field(default=_no_source, repr=False)
-    emit: Callable[[object], None] = attrs.field(default=_nobody, repr=False)
+    emit: Callable[[Any], None] | None = attrs.field(default=None, repr=False)
     timeout: float | None = None
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:

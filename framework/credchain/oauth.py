@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import uuid
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -15,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from credchain.authority import check_scopes
 from credchain.errors import AuthenticationFailedError
 from credchain.http import Request
 from credchain.tokens import AccessTokenInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from credchain.http import Response
     from credchain.tokens import TokenRequest
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 USER_AGENT = "credchain"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+_SCOPE = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
 _CAPABILITY = {"access_token": {"xms_cc": {"values": ["CP1"]}}}
 _LONG_LIVED = 7200.0
 
@@ -68,6 +69,17 @@ def token_request(url: str, request: TokenRequest, *, timeout: float = 30.0, **f
         "x-ms-client-request-id": str(uuid.uuid4()),
     }
     return Request("POST", url, headers=headers, form=form, timeout=timeout)
+
+
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Refuse a scope that cannot be one.
+
+    Raises:
+        ValueError: A character outside letters, digits and ``. _ : / -``.
+    """
+    for scope in scopes:
+        if not _SCOPE.fullmatch(scope):
+            raise ValueError(f"scopes: letters, digits and . _ : / - only, not {scope!r}")
 
 
 def merge_claims(claims: str | None, *, enable_cae: bool) -> str | None:

@@ -107,7 +107,10 @@ class Registry:
             for found in _found_in(distribution):
                 if not found.builtin:
                     others.setdefault((found.name, found.distribution), found)  # what comes first on the path counts
-        return [*own.values(), *(_judged(found, own, list(others.values())) for found in sorted(others.values(), key=_by_name))]
+        return [
+            *own.values(),
+            *(_judged(found, own, list(others.values())) for found in sorted(others.values(), key=_by_name)),
+        ]
 
     def find(self, name: str) -> Found:
         """The source of a name.

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from azure.core.credentials import AccessToken as _AccessToken
 from azure.core.credentials import AccessTokenInfo as _AccessTokenInfo
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-Key = str | tuple[tuple[str, ...], str | None, bool]
-"""What tokens of one credential are told apart by; see `cache_key`."""
-
-
-def _scopes(scopes: Iterable[str]) -> tuple[str, ...]:
-    return (scopes,) if isinstance(scopes, str) else tuple(scopes)
 
 
 class AccessToken(_AccessToken):
@@ -49,33 +39,10 @@ class TokenRequest:
         enable_cae: Whether the caller can handle continuous access evaluation.
     """
 
-    scopes: tuple[str, ...] = attrs.field(converter=_scopes)
+    scopes: tuple[str, ...]
     tenant_id: str | None = None
     claims: str | None = attrs.field(default=None, repr=False)
     enable_cae: bool = False
-
-    @scopes.validator
-    def _at_least_one(self, _attribute: object, scopes: tuple[str, ...]) -> None:
-        if not scopes:
-            raise ValueError("scopes: at least one is needed, such as 'https://management.azure.com/.default'")
-        for scope in scopes:
-            if not isinstance(scope, str) or not scope:
-                raise ValueError(f"scopes: each is a non-empty string, not {scope!r}")
-
-    @property
-    def key(self) -> Key:
-        """The cache key; claims are no part of it, since a request with claims does not read the cache."""
-        return cache_key(self.scopes, self.tenant_id, self.enable_cae)
-
-
-def cache_key(scopes: tuple[str, ...], tenant_id: str | None, enable_cae: bool) -> Key:
-    """One scope in the credential's own tenant is its own key; everything else is a tuple of all that matters.
-
-    The order of scopes does not matter, and an empty tenant means the credential's own.
-    """
-    if len(scopes) == 1 and not tenant_id and not enable_cae:
-        return scopes[0]
-    return tuple(sorted(scopes)), tenant_id or None, bool(enable_cae)
 
 
 def to_info(token: Any) -> AccessTokenInfo:

@@ -69,17 +69,13 @@ class ClientSecretCredential(TokenCredential):
         self._client_id = check_text(client_id, argument="client_id")
         self._client_secret = check_text(client_secret, argument="client_secret")
         self._authority = authority_of(authority, self.host.environment)
+        self._token_url = token_url(self._authority, tenant_id)
         self._allowed = tuple(additionally_allowed_tenants)
 
     async def acquire(self, request: TokenRequest) -> AccessTokenInfo:
         """A token from the tenant's token endpoint."""
-        assert self._home_tenant is not None
-        tenant_id = self._home_tenant
-        if request.tenant_id:
-            multitenant = multitenant_enabled(self.host.environment)
-            tenant_id = resolve_tenant(tenant_id, request.tenant_id, allowed=self._allowed, multitenant=multitenant)
         asked = token_request(
-            token_url(self._authority, tenant_id),
+            self._token_url if request.tenant_id is None else self._url_of(request.tenant_id),
             request,
             grant_type="client_credentials",
             client_id=self._client_id,
@@ -87,6 +83,13 @@ class ClientSecretCredential(TokenCredential):
         )
         response = await self.send(asked)
         return parse_token(response, source=self.source, now=self.host.clock.time())
+
+    def _url_of(self, tenant_id: str) -> str:
+        """The token endpoint for a request that names a tenant."""
+        assert self._home_tenant is not None
+        multitenant = multitenant_enabled(self.host.environment)
+        tenant = resolve_tenant(self._home_tenant, tenant_id, allowed=self._allowed, multitenant=multitenant)
+        return token_url(self._authority, tenant)
 
 
 @attrs.frozen

@@ -17,12 +17,13 @@ import pytest
 from aiohttp import web
 
 from credchain._aiohttp import BODY_LIMIT, AiohttpTransport, proxy_for
-from credchain.emulator import Emulator
 from credchain.errors import AuthenticationFailedError, TransportError
 from credchain.http import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from credchain.emulator import Emulator
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -10,7 +10,6 @@ from credchain.authority import (
     AzureAuthorityHosts,
     KnownAuthorities,
     authority_of,
-    check_scopes,
     check_tenant_id,
     check_text,
     multitenant_enabled,
@@ -19,6 +18,7 @@ from credchain.authority import (
     token_url,
 )
 from credchain.errors import ClientAuthenticationError
+from credchain.oauth import check_scopes
 
 PUBLIC = "https://login.microsoftonline.com"
 

@@ -12,14 +12,8 @@ from azure.core.credentials import AccessTokenInfo as CoreInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credchain.tokens import (
-    AccessToken,
-    AccessTokenInfo,
-    TokenRequest,
-    cache_key,
-    to_info,
-    to_token,
-)
+from credchain.credential import cache_key, requested
+from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest, to_info, to_token
 
 scope_lists = st.lists(st.sampled_from(["a", "b", "c", "home", "True"]), min_size=1, max_size=3, unique=True).map(tuple)
 tenants = st.sampled_from([None, "", "a", "home", "True"])
@@ -56,11 +50,6 @@ def test_the_usual_question_is_its_own_key() -> None:
     assert cache_key(("scope",), "", False) == "scope"
 
 
-def test_claims_are_no_part_of_the_key() -> None:
-    """Such a request never reads the cache; what it brings serves later ones."""
-    assert TokenRequest(("a",), claims='{"x":1}').key == TokenRequest(("a",)).key
-
-
 def test_a_request_with_claims_is_another_request() -> None:
     """Requests as a whole do differ by their claims, so that they do not share a flight."""
     assert TokenRequest(("a",), claims='{"x":1}') != TokenRequest(("a",))
@@ -72,16 +61,11 @@ def test_a_request_is_frozen() -> None:
         TokenRequest(("a",)).tenant_id = "other"  # type: ignore[misc]
 
 
-def test_a_single_text_is_one_scope() -> None:
-    """And not a sequence of letters."""
-    assert TokenRequest("https://vault.azure.net/.default").scopes == ("https://vault.azure.net/.default",)
-
-
 @pytest.mark.parametrize("scopes", [(), [], ("",), ("a", ""), (None,), (b"a",), (5,)], ids=repr)
 def test_scopes_are_at_least_one_and_texts(scopes: tuple[str, ...]) -> None:
     """A question without a scope is the caller's error."""
     with pytest.raises(ValueError, match="^scopes: "):
-        TokenRequest(scopes)
+        requested(scopes, None, None, False)
 
 
 def test_claims_are_not_shown() -> None:

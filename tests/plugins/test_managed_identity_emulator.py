@@ -9,7 +9,7 @@ import pytest
 
 from credchain.credential import TokenCredential, machine_host
 from credchain.emulator import Fault
-from credchain.errors import AuthenticationFailedError, CredentialUnavailableError, TransportError
+from credchain.errors import AuthenticationFailedError, CredentialUnavailableError
 from credchain.host import Host
 from credchain_plugins.managed_identity import ManagedIdentityCredential
 from credchain_plugins.managed_identity.azure_arc import Arc
@@ -144,7 +144,7 @@ def test_service_fabric_trusts_one_certificate_only(emulator: Emulator) -> None:
     emulator.reset()
     emulator.add_machine_identity()
 
-    with pytest.raises(TransportError, match="thumbprint"):
+    with pytest.raises(AuthenticationFailedError, match="thumbprint"):
         token_of(emulator, "service_fabric", changed={"IDENTITY_SERVER_THUMBPRINT": "0" * 40}, timeout=0.5)
 
     assert emulator.count("service_fabric") == 0

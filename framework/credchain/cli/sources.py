@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from credchain.cli.run import WRONG_USE, Told
+from credchain.errors import ClientAuthenticationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from credchain.default import Sources
     from credchain.registry import Found
-    from credchain.settings import Plan
+    from credchain.settings import Place, Plan
 
 NOT_NAMED = "not in the default order; name it in CREDCHAIN_ENABLE or CREDCHAIN_ORDER"
 
@@ -25,10 +27,10 @@ def command() -> None:
 
     registry = Registry()
     try:
-        plan = DefaultAzureCredential(registry=registry).plan
+        sources = DefaultAzureCredential(registry=registry).sources
     except ValueError as error:
         raise Told(f"Error: {error}", exit_code=WRONG_USE) from None
-    rows = [_row(found, plan) for found in _ordered(registry.discover(), plan)]
+    rows = [_row(found, sources) for found in _ordered(registry.discover(), sources.plan)]
     for line in table(("SOURCE", "PACKAGE", "PLACE"), rows):
         click.echo(line)
 
@@ -48,9 +50,21 @@ def _ordered(found: list[Found], plan: Plan) -> list[Found]:
     return sorted(found, key=lambda one: (positions.get(one.name, len(positions)), not one.builtin, one.name))
 
 
-def _row(found: Found, plan: Plan) -> tuple[str, str, str]:
+def _row(found: Found, sources: Sources) -> tuple[str, str, str]:
     names = (found.name, f"{found.distribution}/{found.name}")
-    for index, place in enumerate(plan.places, start=1):
+    for index, place in enumerate(sources.plan.places, start=1):
         if place.name in names and not (found.refused and place.name == found.name):
-            return found.name, found.package, f"{index} ({place.because})"
-    return found.name, found.package, found.refused or plan.left_out.get(found.name, NOT_NAMED)
+            return found.name, found.package, f"{index} ({place.because}{_seen(place, sources)})"
+    return found.name, found.package, found.refused or sources.plan.left_out.get(found.name, NOT_NAMED)
+
+
+def _seen(place: Place, sources: Sources) -> str:
+    """What building the source tells: that it cannot be loaded, or which hosting environment it sees."""
+    from credchain.default import machine_host
+
+    try:
+        credential = sources.build(place.name, {}, machine_host(sources=sources))
+    except (ValueError, ClientAuthenticationError) as error:
+        return f"; {error}"
+    hosting = getattr(credential, "hosting", None)
+    return f"; sees {hosting}" if hosting else ""

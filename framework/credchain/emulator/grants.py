@@ -67,7 +67,6 @@ def _client_credentials(world: World, call: Call, tenant: str) -> dict[str, obje
         claims["roles"] = list(application.roles)
     issued = issue(
         world,
-        authority=call.authority,
         tenant=application.tenant_id,
         audience=audience,
         lifetime=APPLICATION_LIFETIME,

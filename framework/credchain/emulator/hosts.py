@@ -44,7 +44,7 @@ def app_service(world: World, call: Call) -> Answer:
     if len(found) != 1:
         text = "No managed identity was found for the specified client id, resource id or principal id."
         return _app_service_error(400, text)
-    return _answer(world, call, found[0], call.params["resource"], lambda issued: str(issued.expires_on))
+    return _answer(world, found[0], call.params["resource"], lambda issued: str(issued.expires_on))
 
 
 def azure_ml(world: World, call: Call) -> Answer:
@@ -60,7 +60,7 @@ def azure_ml(world: World, call: Call) -> Answer:
     found = pick(world, call.params, _AZURE_ML_SELECTORS)
     if len(found) != 1:
         return _coded_error(400, "IdentityNotFound", "No managed identity was found for the specified client id.")
-    return _answer(world, call, found[0], call.params["resource"], lambda issued: _american(issued.expires_on))
+    return _answer(world, found[0], call.params["resource"], lambda issued: _american(issued.expires_on))
 
 
 def cloud_shell(world: World, call: Call) -> Answer:
@@ -76,7 +76,7 @@ def cloud_shell(world: World, call: Call) -> Answer:
     own = world.directory.system_identity
     if own is None:
         return _coded_error(400, "IdentityNotFound", "There is no identity.")
-    return _answer(world, call, own, call.form["resource"], lambda issued: str(issued.expires_on))
+    return _answer(world, own, call.form["resource"], lambda issued: str(issued.expires_on))
 
 
 def service_fabric(world: World, call: Call) -> Answer:
@@ -94,7 +94,7 @@ def service_fabric(world: World, call: Call) -> Answer:
     own = world.directory.system_identity
     if own is None:
         return _coded_error(404, "ManagedIdentityNotFound", "The application has no managed identity.")
-    return _answer(world, call, own, call.params["resource"], lambda issued: issued.expires_on)
+    return _answer(world, own, call.params["resource"], lambda issued: issued.expires_on)
 
 
 def arc(world: World, call: Call) -> Answer:
@@ -117,7 +117,7 @@ def arc(world: World, call: Call) -> Answer:
     found = pick(world, call.params, SELECTORS)
     if len(found) != 1:
         return _coded_error(404, "IdentityNotFound", "The machine has no such identity.")
-    return _answer(world, call, found[0], call.params["resource"], lambda issued: str(issued.expires_on))
+    return _answer(world, found[0], call.params["resource"], lambda issued: str(issued.expires_on))
 
 
 def _challenge(world: World) -> Answer:
@@ -141,7 +141,6 @@ def _write_key(path: Path, key: str) -> None:
 
 def _answer(
     world: World,
-    call: Call,
     identity: MachineIdentity,
     resource: str,
     expiry: Callable[[Issued], object],
@@ -149,7 +148,7 @@ def _answer(
     refused = unknown_resource(world, resource, identity)
     if refused is not None:
         return refused
-    issued = machine_token(world, call, identity, resource)
+    issued = machine_token(world, identity, resource)
     payload: dict[str, object] = {
         "access_token": issued.token,
         "client_id": identity.client_id,

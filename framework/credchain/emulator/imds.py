@@ -78,14 +78,13 @@ def pick(world: World, params: Mapping[str, str], selectors: Mapping[str, str]) 
     )
 
 
-def machine_token(world: World, call: Call, identity: MachineIdentity, resource: str) -> Issued:
+def machine_token(world: World, identity: MachineIdentity, resource: str) -> Issued:
     """A token for the machine's identity."""
     claims: dict[str, object] = {**subject(identity.client_id, identity.object_id), "idtyp": "app"}
     if identity.resource_id is not None:
         claims["xms_mirid"] = identity.resource_id
     return issue(
         world,
-        authority=call.authority,
         tenant=identity.tenant_id,
         audience=resource,
         lifetime=MACHINE_LIFETIME,
@@ -116,7 +115,7 @@ def _same(value: str | None, asked: str) -> bool:
 
 def _token(world: World, call: Call, identity: MachineIdentity) -> Answer:
     resource = call.params["resource"]
-    issued = machine_token(world, call, identity, resource)
+    issued = machine_token(world, identity, resource)
     payload = {
         "access_token": issued.token,
         "client_id": identity.client_id,

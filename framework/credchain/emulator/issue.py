@@ -42,9 +42,7 @@ class Issued:
         return found if refresh_in is None else {**found, "refresh_in": int(refresh_in)}
 
 
-def issue(
-    world: World, *, authority: str, tenant: str, audience: str, lifetime: float, claims: Mapping[str, object]
-) -> Issued:
+def issue(world: World, *, tenant: str, audience: str, lifetime: float, claims: Mapping[str, object]) -> Issued:
     """An access token for *audience*, with *claims* about its subject.
 
     Like the service, the answer tells a second less than the token lives: 3599 of 3600. A lifetime of a

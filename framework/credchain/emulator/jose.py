@@ -67,13 +67,14 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """The bytes of a base64url text.
+    """The bytes of a base64url text. Padding, which RFC 7515 forbids, is let pass, as the service does.
 
     Raises:
-        ValueError: Padding, another alphabet, or an impossible length.
+        ValueError: Another alphabet, or an impossible length.
     """
+    text = text.rstrip("=")
     if not _ALPHABET.fullmatch(text):
-        raise ValueError("base64url: padding or a character of another alphabet")
+        raise ValueError("base64url: a character of another alphabet")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 

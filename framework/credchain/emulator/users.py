@@ -162,7 +162,6 @@ def _answer(world: World, call: Call, consent: _Consent) -> dict[str, object]:
     }
     issued = issue(
         world,
-        authority=call.authority,
         tenant=consent.tenant,
         audience=audience,
         lifetime=APPLICATION_LIFETIME,
@@ -170,17 +169,22 @@ def _answer(world: World, call: Call, consent: _Consent) -> dict[str, object]:
     )
     identity = issue(
         world,
-        authority=call.authority,
         tenant=consent.tenant,
         audience=consent.client_id,
         lifetime=APPLICATION_LIFETIME,
-        claims={"oid": user.object_id, "sub": user.object_id, "preferred_username": user.username},
+        claims=_identity(user, f"{call.authority}/{consent.tenant}/v2.0"),
     )
     payload = {**issued.payload(world.refresh_in), "scope": _granted(audience, permissions, consent.scope)}
     payload["id_token"] = identity.token
     if call.form.get("client_info") == "1":
         payload["client_info"] = _client_info(user)
     return payload
+
+
+def _identity(user: User, issuer: str) -> dict[str, object]:
+    """What an id token says; its issuer is the discovery document's (OpenID Connect Core, section 3.1.3.7)."""
+    person = {"oid": user.object_id, "sub": user.object_id, "preferred_username": user.username}
+    return {**person, "iss": issuer, "ver": "2.0"}
 
 
 def _granted(audience: str, permissions: str, scope: str) -> str:

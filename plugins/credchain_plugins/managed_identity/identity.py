@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from credchain import oauth
-from credchain.authority import check_scopes
 from credchain.errors import AuthenticationFailedError, CredentialUnavailableError
+from credchain.oauth import check_scopes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,14 +14,13 @@ import attrs
 from credchain import oauth
 from credchain.authority import (
     authority_of,
-    check_scopes,
     check_tenant_id,
     check_text,
     multitenant_enabled,
     resolve_tenant,
     token_url,
 )
-from credchain.credential import TokenCredential
+from credchain.credential import TokenCredential, cache_key
 from credchain.errors import AuthenticationFailedError, CredentialUnavailableError
 from credchain.hooks import Provider, hookimpl
 from credchain.naming import refuse_unknown
@@ -35,10 +34,11 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from credchain.credential import Key
     from credchain.host import Host
     from credchain.http import Response, Transport
     from credchain.oauth import Grant
-    from credchain.tokens import Key, TokenRequest
+    from credchain.tokens import TokenRequest
     from credchain_plugins.shared_cache.accounts import Account, Refresh
     from credchain_plugins.shared_cache.places import Finder, Place
 
@@ -112,13 +112,13 @@ class SharedTokenCacheCredential(TokenCredential):
             CredentialUnavailableError: There is no cache, or not exactly one such account in it.
             AuthenticationFailedError: The refresh token was refused.
         """
-        check_scopes(request.scopes)
+        oauth.check_scopes(request.scopes)
         tenant_id = self._tenant_of(request)
         found = await self.host.in_thread(store.look, self._places(), self._question(request, tenant_id))
         token = None if request.claims or found.cached is None else _info(found.cached)
-        if token is None or token.token == self._served.get(request.key):
+        if token is None or token.token == self._served.get(cache_key(request.scopes, request.tenant_id, request.enable_cae)):
             token = await self._redeemed(request, tenant_id, found.account)
-        self._served[request.key] = token.token
+        self._served[cache_key(request.scopes, request.tenant_id, request.enable_cae)] = token.token
         return token
 
     def refused(self, error: AuthenticationFailedError) -> AuthenticationFailedError | CredentialUnavailableError:

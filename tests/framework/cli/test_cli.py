@@ -148,7 +148,7 @@ def test_sources_are_listed_with_their_place() -> None:
     assert lines[0].split() == ["SOURCE", "PACKAGE", "PLACE"]
     assert lines[1].startswith("managed_identity")
     assert "credchain 0.1.0" in lines[1]
-    assert "1 (in the default order)" in lines[1]
+    assert "1 (in the default order; sees IMDS)" in lines[1]
     rest = "\n".join(lines[2:])
     assert "disabled by the environment variable CREDCHAIN_DISABLE" in rest
     assert "not in the default order; name it in CREDCHAIN_ENABLE or CREDCHAIN_ORDER" in rest

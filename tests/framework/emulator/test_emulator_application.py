@@ -36,7 +36,7 @@ def test_a_secret_buys_a_token_that_names_its_bearer(local, token):
     assert claims["appid"] == claims["azp"] == application.client_id
     assert claims["oid"] == claims["sub"] == application.object_id
     assert claims["tid"] == application.tenant_id
-    assert claims["iss"] == f"{local.authority}/{application.tenant_id}/v2.0"
+    assert (claims["iss"], claims["ver"]) == (f"https://sts.windows.net/{application.tenant_id}/", "1.0")
     assert claims["roles"] == ["Reader"]
 
 

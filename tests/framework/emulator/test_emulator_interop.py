@@ -51,7 +51,7 @@ def test_msal_understands_a_refusal(application, confidential):
 
 
 # MSAL's newer flow checks a nonce, which only a browser's sign-in could have carried into the code.
-@pytest.mark.filterwarnings("ignore:Change your acquire_token_by_authorization_code:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*auth_code_flow:DeprecationWarning")
 def test_msal_redeems_a_code_and_goes_on_silently(local, application, confidential):
     """MSAL takes account, tokens and refresh token of a code, and refreshes for another resource without the user."""
     user = local.add_user()

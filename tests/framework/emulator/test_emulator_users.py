@@ -71,6 +71,7 @@ def test_a_code_buys_the_users_tokens(local, application, user, token):
     assert (claims["oid"], claims["aud"]) == (user.object_id, "https://vault.azure.net")
     assert (claims["scp"], claims["upn"]) == ("user_impersonation", user.username)
     assert (identity["aud"], identity["sub"]) == (application.client_id, user.object_id)
+    assert identity["iss"] == f"{local.authority}/{user.tenant_id}/v2.0"
     assert json.loads(base64.urlsafe_b64decode(info + "=" * (-len(info) % 4))) == {
         "uid": user.object_id,
         "utid": user.tenant_id,
