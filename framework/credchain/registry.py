@@ -228,7 +228,7 @@ def _by_name(found: Found) -> tuple[str, str]:
 
 def _found_in(distribution: Distribution) -> list[Found]:
     points = [point for point in distribution.entry_points if point.group == hooks.ENTRY_POINTS]
-    if not points or not distribution.name:
+    if not points or "Name" not in distribution.metadata:
         return []  # metadata without a name is what a broken removal leaves behind
     return [Found(point.name, _normal(distribution.name), distribution.version, point) for point in points]
 

@@ -10,6 +10,7 @@ import traceback
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from azure.core.credentials_async import AsyncTokenCredential
 
@@ -307,8 +308,10 @@ def test_secret_is_seen_nowhere(emulator: Emulator, caplog: pytest.LogCaptureFix
     with pytest.raises(AuthenticationFailedError) as refused:
         token_for(bad, SCOPE)
     emulator.fail("token", Fault(reset=True))
+    hurried = attrs.evolve(host_for(emulator), timeout=0.5)
+    cut_off = ClientSecretCredential(application.tenant_id, application.client_id, SECRET, host=hurried)
     with pytest.raises(TransportError) as broken:
-        asyncio.run(closing(bad, bad.get_token("https://other.azure.net/.default")))
+        token_for(cut_off, SCOPE)
     with pytest.raises(TypeError) as pickled:
         pickle.dumps(good)
 

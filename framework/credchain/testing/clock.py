@@ -78,6 +78,14 @@ class _FakeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._back)
         return future
 
+    async def shutdown_default_executor(self, *arguments: Any) -> None:
+        """As usual; time stands still until the worker threads have ended."""
+        self.in_threads += 1
+        try:
+            await super().shutdown_default_executor(*arguments)
+        finally:
+            self.in_threads -= 1
+
     def _back(self, _future: asyncio.Future[Any]) -> None:
         self.in_threads -= 1
 
