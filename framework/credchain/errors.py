@@ -80,6 +80,8 @@ class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc
         http_status: The status of the answer.
     """
 
+    error: str | None  # type: ignore[assignment]  # azure-core keeps a parsed body here; ours has none
+
     def __init__(
         self,
         message: str,
@@ -94,7 +96,7 @@ class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc
         http_status: int | None = None,
     ) -> None:
         super().__init__(message=message)
-        self.error = error  # type: ignore[assignment]  # azure-core keeps its own parsed body here; ours has none
+        self.error = error
         self.error_codes = tuple(error_codes)
         self.suberror = suberror
         self.correlation_id = correlation_id

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from credchain.tokens import TokenRequest
 
 USER_AGENT = "credchain"
+TIMEOUT_SECONDS = 30.0
+"""For a token request with all its retries."""
+
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _SCOPE = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
@@ -51,7 +54,7 @@ class Grant:
     family: bool = False
 
 
-def token_request(url: str, request: TokenRequest, *, timeout: float = 30.0, **fields: str | None) -> Request:
+def token_request(url: str, request: TokenRequest, **fields: str | None) -> Request:
     """A request to the token endpoint *url*; *fields* are the form fields of the grant, None ones left out.
 
     Raises:
@@ -68,7 +71,7 @@ def token_request(url: str, request: TokenRequest, *, timeout: float = 30.0, **f
         "User-Agent": USER_AGENT,
         "x-ms-client-request-id": str(uuid.uuid4()),
     }
-    return Request("POST", url, headers=headers, form=form, timeout=timeout)
+    return Request("POST", url, headers=headers, form=form, timeout=TIMEOUT_SECONDS)
 
 
 def check_scopes(scopes: Sequence[str]) -> None:

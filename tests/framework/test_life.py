@@ -12,7 +12,12 @@ import attrs
 import pytest
 
 from credchain._aiohttp import AiohttpTransport
-from credchain.aio import ChainedTokenCredential, ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
+from credchain.aio import (
+    ChainedTokenCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
 from credchain.errors import ClientAuthenticationError
 from credchain.host import Host
 from credchain.http import Request, Response

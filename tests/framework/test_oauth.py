@@ -53,11 +53,9 @@ def refused(response: Response) -> AuthenticationFailedError:
 
 def test_a_token_request_is_a_form_post() -> None:
     """RFC 6749, section 4.4.2, with Entra's request id and a User-Agent of our own."""
-    request = token_request(
-        URL, TokenRequest((SCOPE, "openid")), timeout=7.0, grant_type="client_credentials", client_id="app"
-    )
+    request = token_request(URL, TokenRequest((SCOPE, "openid")), grant_type="client_credentials", client_id="app")
 
-    assert (request.method, request.url, request.timeout) == ("POST", URL, 7.0)
+    assert (request.method, request.url, request.timeout) == ("POST", URL, 30.0)
     assert request.params == {}
     assert request.form == {
         "grant_type": "client_credentials",

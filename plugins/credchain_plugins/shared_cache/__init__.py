@@ -116,7 +116,9 @@ class SharedTokenCacheCredential(TokenCredential):
         tenant_id = self._tenant_of(request)
         found = await self.host.in_thread(store.look, self._places(), self._question(request, tenant_id))
         token = None if request.claims or found.cached is None else _info(found.cached)
-        if token is None or token.token == self._served.get(cache_key(request.scopes, request.tenant_id, request.enable_cae)):
+        if token is None or token.token == self._served.get(
+            cache_key(request.scopes, request.tenant_id, request.enable_cae)
+        ):
             token = await self._redeemed(request, tenant_id, found.account)
         self._served[cache_key(request.scopes, request.tenant_id, request.enable_cae)] = token.token
         return token
