@@ -12,7 +12,7 @@ def main(side: str) -> None:
     if side == "floor":
         import aiohttp  # noqa: F401
     elif side == "peer":
-        from azure.identity.aio import DefaultAzureCredential  # noqa: F401
+        from azure.identity.aio import DefaultAzureCredential
     else:
         from credchain.aio import DefaultAzureCredential  # noqa: F401
     modules = len(sys.modules) - before

@@ -27,8 +27,7 @@ class Watch:
             start = time.perf_counter()
             run(handle)
             taken = time.perf_counter() - start
-            if taken > watch.longest:
-                watch.longest = taken
+            watch.longest = max(watch.longest, taken)
 
         asyncio.events.Handle._run = timed  # type: ignore[method-assign]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -46,17 +47,18 @@ def _copy(target: Path) -> None:
 def _contracts(folder: Path) -> dict[str, bool]:
     """Each contract of the copy, and whether it is kept."""
     program = (
-        "import sys; sys.path.insert(0, '.');"
-        "from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+        "import pathlib, sys;"
+        "from importlinter.cli import lint_imports;"
+        "import importlinter.contracts.forbidden, importlinter.contracts.independence, importlinter.contracts.layers;"
+        # credchain_plugins is a namespace: its installed portion would be linted as well
+        "sys.path[:] = ['.', *(p for p in sys.path if not pathlib.Path(p or '.', 'credchain_plugins').exists())];"
+        "sys.exit(lint_imports(no_cache=True))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
-    kept = {}
-    for line in ended.stdout.splitlines():
-        for verdict in (" KEPT", " BROKEN"):
-            if line.rstrip().endswith(verdict.strip()):
-                kept[line.rsplit(verdict, 1)[0].strip()] = verdict == " KEPT"
+    verdicts = re.findall(r"^(.+) (KEPT|BROKEN)(?: \(.*\))?\s*$", ended.stdout, flags=re.MULTILINE)
+    kept = {name: verdict == "KEPT" for name, verdict in verdicts}
     assert kept, ended.stdout + ended.stderr
     return kept
 
