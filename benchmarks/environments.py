@@ -33,7 +33,10 @@ def make(workdir: Path) -> Environments:
     versions = _versions(ours)
     same = [f"{name}=={version}" for name, version in versions.items() if name in SHARED]
     peer = _environment(workdir / "peer", [PEER, *same], stamp=" ".join([PEER, *same]).encode())
-    told = {**{name: versions[name] for name in (*SHARED, "pluggy")}, "azure-identity": _versions(peer)["azure-identity"]}
+    told = {
+        **{name: versions[name] for name in (*SHARED, "pluggy")},
+        "azure-identity": _versions(peer)["azure-identity"],
+    }
     return Environments(ours, peer, told)
 
 
@@ -54,5 +57,7 @@ def _environment(folder: Path, requirements: list[str], *, stamp: bytes) -> Path
 
 
 def _versions(python: Path) -> dict[str, str]:
-    frozen = subprocess.run([python, "-m", "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True)
+    frozen = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True
+    )
     return dict(line.split("==", 1) for line in frozen.stdout.splitlines() if "==" in line)

@@ -44,7 +44,9 @@ class Line:
 
     def cells(self) -> tuple[str, ...]:
         """The row as text."""
-        shown = {side: _shown(value, self.metric.unit, capped=side in self.capped) for side, value in self.middle.items()}
+        shown = {
+            side: _shown(value, self.metric.unit, capped=side in self.capped) for side, value in self.middle.items()
+        }
         ratios = [_ratio(self.ratio(side)) for side in ("peer", "floor")]
         reached = {True: "yes", False: "NO", None: ""}[self.reached]
         target = str(self.metric.target or "")
@@ -89,7 +91,11 @@ def table(rows: Iterable[Line]) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
     text = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     rule = "-|-".join("-" * width for width in widths)
-    return "\n".join(f"| {line} |" for line in [text[0]]) + f"\n|-{rule}-|\n" + "\n".join(f"| {line} |" for line in text[1:])
+    return (
+        "\n".join(f"| {line} |" for line in [text[0]])
+        + f"\n|-{rule}-|\n"
+        + "\n".join(f"| {line} |" for line in text[1:])
+    )
 
 
 def _middle(values: list[Any]) -> Value | None:

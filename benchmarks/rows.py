@@ -79,7 +79,12 @@ def _starts() -> list[Workload]:
             "import",
             "importing.py",
             (
-                Metric("wall", "`from … import DefaultAzureCredential`, beyond a bare interpreter", "ms", Target(0.35, "peer")),
+                Metric(
+                    "wall",
+                    "`from … import DefaultAzureCredential`, beyond a bare interpreter",
+                    "ms",
+                    Target(0.35, "peer"),
+                ),
                 Metric("modules", "modules that it loads"),
                 Metric("peak", "memory of that process", "MiB"),
                 Metric("heavy", "aiohttp, msal or cryptography loaded", target=Target("none")),
@@ -180,7 +185,9 @@ def _refresh() -> list[Workload]:
             f"refresh-{kind}",
             "refreshing.py",
             (
-                Metric("blocked", f"refresh under 1,000 callers, {title}: callers that wait over 1 ms", target=Target(0)),
+                Metric(
+                    "blocked", f"refresh under 1,000 callers, {title}: callers that wait over 1 ms", target=Target(0)
+                ),
                 Metric("slowest", "slowest caller", "ms", Target(1.0)),
                 Metric("requests", "requests"),
             ),
@@ -197,7 +204,11 @@ def _refresh() -> list[Workload]:
             f"outage-{kind}-{fault}",
             "refreshing.py",
             (
-                Metric("outcome", f"refresh is due, service is down ({fault}), {title}: outcome", target=Target("old token")),
+                Metric(
+                    "outcome",
+                    f"refresh is due, service is down ({fault}), {title}: outcome",
+                    target=Target("old token"),
+                ),
                 Metric("wait", "the caller waits", "ms", Target(1.0)),
             ),
             (kind, fault),
@@ -264,7 +275,12 @@ def _uncached() -> list[Workload]:
             f"uncached-{kind}",
             "uncached.py",
             (
-                Metric("cpu", f"one uncached request, {title}: CPU time", "ms", Target(1.5, "floor") if kind == "secret" else None),
+                Metric(
+                    "cpu",
+                    f"one uncached request, {title}: CPU time",
+                    "ms",
+                    Target(1.5, "floor") if kind == "secret" else None,
+                ),
                 Metric("wall", "wall time", "ms"),
                 Metric("blocked", "longest time the loop is blocked", "ms", Target(0.5) if kind != "imds" else None),
             ),

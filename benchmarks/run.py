@@ -67,7 +67,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", help="only workloads whose names begin with one of these, separated by commas")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample to a file")
     parser.add_argument("--workdir", type=Path, help="keep the environments here; a temporary folder otherwise")
-    parser.add_argument("--instructions", action="store_true", help="count instructions too, with valgrind; takes minutes")
+    parser.add_argument(
+        "--instructions", action="store_true", help="count instructions too, with valgrind; takes minutes"
+    )
     parser.add_argument("--list", action="store_true", help="list the workloads, and do nothing")
     asked = parser.parse_args()
     if asked.list:
@@ -219,7 +221,10 @@ class Bench:
 
     def count_instructions(self) -> list[report.Line]:
         """Instructions of the import, and of a cached call: those of 2 N calls without those of N."""
-        imports = {side: [self._counted(side, ["-c", IMPORTS[side]]) - self._counted(side, ["-c", "pass"])] for side in report.SIDES}
+        imports = {
+            side: [self._counted(side, ["-c", IMPORTS[side]]) - self._counted(side, ["-c", "pass"])]
+            for side in report.SIDES
+        }
         title = "import, instructions beyond a bare interpreter"
         found = [_instructions("import", title, imports, scale=1e6, unit="million", target=None)]
         for kind in ("secret", "default"):
@@ -232,7 +237,9 @@ class Bench:
 
     def _per_call(self, side: str, kind: str, method: str) -> float:
         script = str(WORKLOADS / "counted_calls.py")
-        once, twice = (self._counted(side, [script, side, kind, method, str(calls)]) for calls in (COUNTED, 2 * COUNTED))
+        once, twice = (
+            self._counted(side, [script, side, kind, method, str(calls)]) for calls in (COUNTED, 2 * COUNTED)
+        )
         return round((twice - once) / COUNTED)
 
     def _counted(self, side: str, command: list[str]) -> float:

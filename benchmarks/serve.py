@@ -21,7 +21,10 @@ def main() -> None:
     folder = Path(sys.argv[1])
     emulator = Emulator()
     with serve_in_thread(emulator):
-        certificates = {"certificate": write_certificate(folder, 2048), "certificate4096": write_certificate(folder, 4096)}
+        certificates = {
+            "certificate": write_certificate(folder, 2048),
+            "certificate4096": write_certificate(folder, 4096),
+        }
         application = emulator.add_application(certificates=[path.read_bytes() for path in certificates.values()])
         environment = emulator.environment(application, identity=True)
         environment |= {f"BENCHMARK_{name.upper()}": str(path) for name, path in certificates.items()}

@@ -49,7 +49,9 @@ def insertions(side: str) -> list[float]:
     one = make(side)
     taken = []
     for begin in range(0, COUNT, ROUND):
-        some = [(f"https://resource-{number}.example/.default", answer(number)) for number in range(begin, begin + ROUND)]
+        some = [
+            (f"https://resource-{number}.example/.default", answer(number)) for number in range(begin, begin + ROUND)
+        ]
         insert = INSERT[side](one)
         start = time.perf_counter()
         for scope, body in some:

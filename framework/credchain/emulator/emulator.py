@@ -110,12 +110,12 @@ class Emulator:
 
     @property
     def authority(self) -> str:
-        """`https://localhost:PORT`, for `AZURE_AUTHORITY_HOST` or ``authority=``."""
+        """Where Entra ID is, by https on localhost: for ``AZURE_AUTHORITY_HOST`` or ``authority=``."""
         return self._site.authority
 
     @property
     def imds_host(self) -> str:
-        """`http://127.0.0.1:PORT`, for `AZURE_POD_IDENTITY_AUTHORITY_HOST`."""
+        """Where IMDS is, by http on 127.0.0.1: for ``AZURE_POD_IDENTITY_AUTHORITY_HOST``."""
         return self._site.imds_host
 
     @property
