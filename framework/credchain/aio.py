@@ -10,14 +10,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from credchain_plugins.authorization_code import AuthorizationCodeCredential
-    from credchain_plugins.certificate import CertificateCredential
-
     from credchain.authority import AzureAuthorityHosts, KnownAuthorities
     from credchain.bearer import get_bearer_token_provider
     from credchain.chain import ChainedTokenCredential
     from credchain.default import DefaultAzureCredential
     from credchain.errors import CredentialUnavailableError
+    from credchain_plugins.authorization_code import AuthorizationCodeCredential
+    from credchain_plugins.certificate import CertificateCredential
     from credchain_plugins.client_secret import ClientSecretCredential
     from credchain_plugins.environment import EnvironmentCredential
     from credchain_plugins.managed_identity import ManagedIdentityCredential
