@@ -86,3 +86,15 @@ def test_nothing_of_a_machine_is_in_the_project() -> None:
     found = [str(file) for file in files if file.is_file() and pattern.search(file.read_text(errors="ignore"))]
 
     assert found == []
+
+
+def test_proofs_exist() -> None:
+    """Each test that a page names as a proof is there."""
+    named = {(file, test) for page in PAGES for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", page.read_text())}
+
+    missing = [
+        f"{file}::{test}" for file, test in sorted(named) if f"def {test}(" not in (ROOT / "tests" / file).read_text()
+    ]
+
+    assert named
+    assert missing == []
