@@ -177,7 +177,8 @@ class EnvironmentCredential:
             return await self._host.in_thread(self._host.source, kind, settings)
         except ValueError as error:
             names = ", ".join(next(needed for mode, needed in MODES if mode == kind))
-            raise AuthenticationFailedError(f"environment: {error}; look at {names}") from error
+            hint = "" if str(error).startswith("AZURE_") else f"; look at {names}"  # a variable's own error names it
+            raise AuthenticationFailedError(f"environment: {error}{hint}") from error
 
     def _settings(self, kind: str, environment: Mapping[str, str]) -> dict[str, object]:
         settings: dict[str, object] = {

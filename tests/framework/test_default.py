@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from credchain.chain import ChainedTokenCredential
 from credchain.default import DefaultAzureCredential
 from credchain.errors import ChainUnavailableError, ConfigurationError, ProviderLoadError
 from credchain.host import Host
@@ -524,3 +525,8 @@ def test_a_lent_transport_stays_open(fake_clock: FakeClock) -> None:
 
     assert run(use(), clock=fake_clock) == "a-token"
     assert transport.closed == 0
+
+
+def test_it_is_a_chain() -> None:
+    """Programs that look for the reference's base class find it."""
+    assert issubclass(DefaultAzureCredential, ChainedTokenCredential)

@@ -225,6 +225,22 @@ def test_other_tenant_only_if_allowed(fake_clock: FakeClock) -> None:
     assert [request.url.split("/")[3] for request in endpoint.requests] == ["tenant", "elsewhere"]
 
 
+def test_authority_is_asked(fake_clock: FakeClock) -> None:
+    """The one that was given, for the code and for the refresh token."""
+    endpoint = Endpoint()
+    credential = made(endpoint, fake_clock, authority="login.microsoftonline.us")
+
+    async def main() -> None:
+        await credential.get_token(SCOPE)
+        await credential.get_token(OTHER)
+
+    run(main(), clock=fake_clock)
+
+    assert {request.url for request in endpoint.requests} == {
+        "https://login.microsoftonline.us/tenant/oauth2/v2.0/token"
+    }
+
+
 def test_executor_takes_answers_apart(fake_clock: FakeClock) -> None:
     """The reference's `executor`: it runs what is neither network nor waiting."""
 

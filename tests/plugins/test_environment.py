@@ -177,6 +177,17 @@ def test_malformed_variable_is_a_failure_that_names_the_variables() -> None:
     assert not isinstance(caught.value, CredentialUnavailableError)
 
 
+def test_malformed_authority_variable_is_named_alone() -> None:
+    """The other variables are not in question."""
+    credential = source({**PRINCIPAL, "AZURE_CLIENT_SECRET": "s", "AZURE_AUTHORITY_HOST": "http://login.example"})
+
+    with pytest.raises(AuthenticationFailedError) as caught:
+        asyncio.run(credential.get_token(SCOPE))
+
+    assert "AZURE_AUTHORITY_HOST: must use https" in caught.value.message
+    assert "AZURE_CLIENT_ID" not in caught.value.message
+
+
 def test_disabling_the_inner_source_is_felt_here() -> None:
     """environment builds on client_secret by name."""
     environment = {**PRINCIPAL, "AZURE_CLIENT_SECRET": "s"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from credchain.cli.run import WRONG_USE, Told
@@ -55,7 +56,18 @@ def _row(found: Found, sources: Sources) -> tuple[str, str, str]:
     for index, place in enumerate(sources.plan.places, start=1):
         if place.name in names and not (found.refused and place.name == found.name):
             return found.name, found.package, f"{index} ({place.because}{_seen(place, sources)})"
-    return found.name, found.package, found.refused or sources.plan.left_out.get(found.name, NOT_NAMED)
+    why = found.refused or sources.plan.left_out.get(found.name) or _not_named(found, sources)
+    return found.name, found.package, why
+
+
+def _not_named(found: Found, sources: Sources) -> str:
+    """Why a source that no setting speaks of has no place; a stranger's code is not loaded to find out more."""
+    if found.builtin:
+        fields = attrs.fields(sources.registry.load(found.name).settings)
+        needed = [field.alias for field in fields if field.init and field.default is attrs.NOTHING]
+        if needed:
+            return f"made in code: it needs {', '.join(needed)}"
+    return NOT_NAMED
 
 
 def _seen(place: Place, sources: Sources) -> str:

@@ -156,7 +156,7 @@ def test_sources_are_listed_with_their_place() -> None:
     assert "1 (in the default order; sees IMDS)" in lines[1]
     rest = "\n".join(lines[2:])
     assert "disabled by the environment variable CREDCHAIN_DISABLE" in rest
-    assert "not in the default order; name it in CREDCHAIN_ENABLE or CREDCHAIN_ORDER" in rest
+    assert "made in code: it needs tenant_id, client_id, client_secret" in rest
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
