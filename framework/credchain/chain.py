@@ -13,64 +13,22 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from credchain.links import link_of
 from credchain.naming import refuse_unknown
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Never, Self
 
-    from azure.core.exceptions import AzureError
-
-    from credchain.attempts import Attempt, Outcome
+    from credchain.attempts import Attempt
     from credchain.credential import Entry
     from credchain.flight import Flight
     from credchain.host import Host
+    from credchain.links import Link
     from credchain.tokens import AccessToken, AccessTokenInfo, TokenRequest
 
 logger = logging.getLogger("credchain")
-
-_STAGGER_SECONDS = 0.05
-_SOURCE_SECONDS = 10.0
-
-
-@attrs.define(eq=False)
-class Link:
-    """A chain's place for one source.
-
-    Attributes:
-        name: The source's name, or the class name of a credential that was given as an object.
-        open: Gives the credential; called when the chain first reaches the link.
-        distribution: The package the source came from, if known.
-        explicit: Whether the user named this very source: then it is not asked whether it applies, and that it does
-            not is not remembered.
-        timeout: Seconds for one turn; None takes the chain's usual 10 s, or no limit where the link is alone.
-        on_failure: ``"continue"`` goes on after a failure, where the settings say so.
-        credential: What `open` gave.
-        absent: What is remembered of a source that does not apply.
-    """
-
-    name: str
-    open: Callable[[], Awaitable[Any]]
-    distribution: str | None = None
-    explicit: bool = False
-    timeout: float | None = None
-    on_failure: str = "stop"
-    credential: Any = None
-    absent: Absence | None = None
-    absences: int = 0
-
-
-@attrs.frozen
-class Absence:
-    """That a source does not apply: why, until when that is believed, and what the environment was."""
-
-    reason: str
-    until: float
-    variables: tuple[str | None, ...]
 
 
 class ChainedTokenCredential:
@@ -225,7 +183,9 @@ class ChainedTokenCredential:
         """The token of the first source that gives one, within the chain's deadline."""
         import asyncio
 
-        walk = _Walk(self, request)
+        from credchain.walk import Walk
+
+        walk = Walk(self._links, self._winner, request, self._host)
         deadline = asyncio.timeout(self._timeout)
         try:
             async with deadline:
@@ -253,249 +213,7 @@ class ChainedTokenCredential:
             self._host.emit(SourceSelected(link.name, link.distribution, seconds))
 
 
-class _Walk:
-    """One way along a chain. Detections are tasks of it, and end with it."""
-
-    def __init__(self, chain: ChainedTokenCredential, request: TokenRequest) -> None:
-        first = chain._winner
-        self.links = chain._links if first is None else [first, *(k for k in chain._links if k is not first)]
-        self.host = chain._host
-        self.request = request
-        self.attempts: list[Attempt] = []
-        self.start = self.host.clock.monotonic()
-        self.now_at = self.links[0].name
-        self._detections: dict[int, asyncio.Task[BaseException | None]] = {}
-
-    @property
-    def seconds(self) -> float:
-        return self.host.clock.monotonic() - self.start
-
-    async def find(self) -> tuple[Link, Any]:
-        from azure.core.exceptions import AzureError
-
-        from credchain.attempts import Outcome
-        from credchain.errors import ChainUnavailableError
-
-        for index, link in enumerate(self.links):
-            self.now_at = link.name
-            begun = self.host.clock.monotonic()
-            known = self._remembered(link)
-            if known is not None:
-                self._note(link, Outcome.UNAVAILABLE, f"{known.reason} (as found before)", None)
-                continue
-            try:
-                token = await self._turn(index, link)
-            except AzureError as error:
-                self._judge(link, error, begun)
-            except Exception as error:
-                error.add_note(_told(f"credchain: raised by the source {link.name}, after", self.attempts))
-                raise
-            else:
-                link.absences = 0
-                self._note(link, Outcome.TOKEN, "", begun)
-                return link, token
-        raise ChainUnavailableError(_told("no source could give a token", self.attempts), attempts=self.attempts)
-
-    def late(self, seconds: float | None) -> Exception:
-        """The error of a chain that missed its deadline."""
-        from credchain.attempts import Outcome
-        from credchain.errors import ChainStoppedError, TransportError
-
-        cause = TransportError(f"{self.now_at}: no token within the chain's {seconds:g} s")
-        link = next(link for link in self.links if link.name == self.now_at)
-        self._note(link, Outcome.FAILED, cause.message, self.start)
-        return ChainStoppedError(
-            _told(f"the chain stopped at {link.name}", self.attempts), attempts=self.attempts, cause=cause
-        )
-
-    async def end(self) -> None:
-        """Cancel the detections that nobody waits for any more."""
-        import asyncio
-
-        for task in self._detections.values():
-            task.cancel()
-        if self._detections:
-            await asyncio.wait(self._detections.values())
-
-    async def _turn(self, index: int, link: Link) -> Any:
-        """What asking one source gives."""
-        if link.credential is None:
-            link.credential = await link.open()
-        if self._detects(link):
-            absent = await self._detected(index)
-            if absent is not None:
-                raise absent
-        return await self._ask(link)
-
-    async def _ask(self, link: Link) -> Any:
-        import asyncio
-
-        limit = link.timeout if link.timeout is not None else self._usual_limit(link)
-        deadline = asyncio.timeout(limit)
-        try:
-            async with deadline:
-                return await _token_from(link.credential, self.request)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            from credchain.errors import TransportError
-
-            raise TransportError(f"{link.name}: no token within {limit:g} s") from None
-
-    def _usual_limit(self, link: Link) -> float | None:
-        return _SOURCE_SECONDS if self._detects(link) else None
-
-    def _detects(self, link: Link) -> bool:
-        """Whether the source is asked first whether it applies: not where it is the only one, or named explicitly."""
-        return len(self.links) > 1 and not link.explicit and hasattr(link.credential, "detect")
-
-    async def _detected(self, index: int) -> BaseException | None:
-        """What a source's detection says; while it takes long, those of the next sources begin."""
-        import asyncio
-
-        from credchain.errors import CredentialUnavailableError
-
-        task = self._detect(index)
-        following = iter(range(index + 1, len(self.links)))
-        limit = self.links[index].timeout or _SOURCE_SECONDS
-        begun = self.host.clock.monotonic()
-        while not task.done():
-            await asyncio.wait([task], timeout=_STAGGER_SECONDS)
-            if self.host.clock.monotonic() - begun > limit:
-                return CredentialUnavailableError(f"it did not tell within {limit:g} s whether it applies")
-            upcoming = None if task.done() else next(following, None)
-            if upcoming is not None:
-                await self._begin_detection(upcoming)
-        return task.result()
-
-    async def _begin_detection(self, index: int) -> None:
-        link = self.links[index]
-        if self._remembered(link) is not None:
-            return
-        if link.credential is None:
-            try:
-                link.credential = await link.open()
-            except Exception:
-                return  # the source's own turn will open it again, and tell
-        if self._detects(link):
-            self._detect(index)
-
-    def _detect(self, index: int) -> asyncio.Task[BaseException | None]:
-        import asyncio
-
-        task = self._detections.get(index)
-        if task is None:
-            task = asyncio.create_task(_absence(self.links[index].credential))
-            self._detections[index] = task
-        return task
-
-    def _judge(self, link: Link, error: AzureError, begun: float) -> None:
-        """The law: note that a source is unavailable; stop at everything else."""
-        from credchain.attempts import Outcome
-        from credchain.errors import ChainStoppedError, is_unavailable
-
-        reason = _reason(link, error)
-        if is_unavailable(error):
-            self._note(link, Outcome.UNAVAILABLE, reason, begun)
-            self._remember(link, reason)
-            return
-        self._note(link, Outcome.FAILED, reason, begun)
-        if link.on_failure == "continue":
-            return
-        said = _told(f"the chain stopped at {link.name}, which applies here and failed", self.attempts)
-        raise ChainStoppedError(said, attempts=self.attempts, cause=error) from error
-
-    def _note(self, link: Link, outcome: Outcome, reason: str, begun: float | None) -> None:
-        from credchain.attempts import Attempt
-        from credchain.events import AttemptFinished
-
-        seconds = 0.0 if begun is None else self.host.clock.monotonic() - begun
-        attempt = Attempt(link.name, outcome, reason, seconds, link.distribution)
-        self.attempts.append(attempt)
-        logger.debug("%s", attempt)
-        if self.host.emit is not None:
-            self.host.emit(AttemptFinished(attempt))
-
-    def _remembered(self, link: Link) -> Absence | None:
-        known = link.absent
-        if known is None or len(self.links) == 1:
-            return None
-        if self.host.clock.monotonic() >= known.until or self._variables(link) != known.variables:
-            link.absent = None
-            return None
-        return known
-
-    def _remember(self, link: Link, reason: str) -> None:
-        if not self._detects(link):
-            return
-        from credchain.refresh import unavailable_for
-
-        link.absences += 1
-        until = self.host.clock.monotonic() + unavailable_for(link.absences, rng=self.host.random)
-        link.absent = Absence(reason, until, self._variables(link))
-
-    def _variables(self, link: Link) -> tuple[str | None, ...]:
-        """The environment as the source reads it, so that a change of it is noticed."""
-        names: tuple[str, ...] = getattr(link.credential, "variables", ())
-        return tuple(self.host.environment.get(name) for name in names)
-
-
-def link_of(credential: Any) -> Link:
-    """A link for a credential that was given as an object.
-
-    Raises:
-        TypeError: It cannot give tokens.
-    """
-    if isinstance(credential, type) or not (hasattr(credential, "get_token") or hasattr(credential, "get_token_info")):
-        raise TypeError(f"credentials: each needs a method get_token or get_token_info, unlike {credential!r:.80}")
-
-    async def given() -> Any:
-        return credential
-
-    name = getattr(type(credential), "source", None)
-    return Link(name if isinstance(name, str) else type(credential).__name__, given, credential=credential)
-
-
-async def _token_from(credential: Any, request: TokenRequest) -> Any:
-    """Ask a member in the protocol it has, with only those options that were set."""
-    options: Mapping[str, Any] = {
-        name: value
-        for name, value in (
-            ("claims", request.claims),
-            ("tenant_id", request.tenant_id),
-            ("enable_cae", request.enable_cae),
-        )
-        if value
-    }
-    if hasattr(credential, "get_token_info"):
-        return await (
-            credential.get_token_info(*request.scopes, options=options)
-            if options
-            else credential.get_token_info(*request.scopes)
-        )
-    return await credential.get_token(*request.scopes, **options)
-
-
-async def _absence(credential: Any) -> BaseException | None:
-    """Why a source does not apply, or None if it does. Other errors are for its turn, so they are values here too."""
-    try:
-        await credential.detect()
-    except Exception as error:
-        return error
-    return None
-
-
 def _machine_host() -> Host:
     from credchain.credential import machine_host
 
     return machine_host()
-
-
-def _reason(link: Link, error: Exception) -> str:
-    """The first line of an error, without the source's name where the list names it anyway."""
-    message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return str(message).removeprefix(f"{link.name}: ").splitlines()[0]
-
-
-def _told(beginning: str, attempts: list[Attempt]) -> str:
-    return "\n".join([f"{beginning}{':' if attempts else ''}", *(f"  {attempt}" for attempt in attempts)])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from credchain.chain import ChainedTokenCredential, Link
+from credchain.chain import ChainedTokenCredential
+from credchain.links import Link
 from credchain.naming import refuse_unknown
 from credchain.settings import default_order, environment_layer, keyword_layer, merge, plan, structure
 from credchain.settings.layers import Value

@@ -1,0 +1,257 @@
+"""One way along a chain: each source's turn, the law's judgement of it, and what is remembered afterwards.
+
+Only a chain walks, and only when the cached path has nothing; so this room may import what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError
+
+from credchain.attempts import Attempt, Outcome
+from credchain.errors import (
+    ChainStoppedError,
+    ChainUnavailableError,
+    CredentialUnavailableError,
+    TransportError,
+    is_unavailable,
+)
+from credchain.events import AttemptFinished
+from credchain.links import Absence
+from credchain.refresh import unavailable_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from credchain.host import Host
+    from credchain.links import Link
+    from credchain.tokens import TokenRequest
+
+logger = logging.getLogger("credchain")
+
+_STAGGER_SECONDS = 0.05
+_SOURCE_SECONDS = 10.0
+
+
+class Walk:
+    """One way along a chain. Detections are tasks of it, and end with it.
+
+    Args:
+        links: The chain's places, in order.
+        first: The one that gave a token before, which is asked first.
+        request: What is asked for.
+        host: Clock, randomness, environment and observers.
+    """
+
+    def __init__(self, links: Sequence[Link], first: Link | None, request: TokenRequest, host: Host) -> None:
+        self.links = list(links) if first is None else [first, *(link for link in links if link is not first)]
+        self.host = host
+        self.request = request
+        self.attempts: list[Attempt] = []
+        self.start = self.host.clock.monotonic()
+        self.now_at = self.links[0].name
+        self._detections: dict[int, asyncio.Task[BaseException | None]] = {}
+
+    @property
+    def seconds(self) -> float:
+        """How long the walk has taken."""
+        return self.host.clock.monotonic() - self.start
+
+    async def find(self) -> tuple[Link, Any]:
+        """The first source that gives a token, and that.
+
+        Raises:
+            ChainUnavailableError: No source applied.
+            ChainStoppedError: A source applied, and failed.
+        """
+        for index, link in enumerate(self.links):
+            self.now_at = link.name
+            begun = self.host.clock.monotonic()
+            known = self._remembered(link)
+            if known is not None:
+                self._note(link, Outcome.UNAVAILABLE, f"{known.reason} (as found before)", None)
+                continue
+            try:
+                token = await self._turn(index, link)
+            except AzureError as error:
+                self._judge(link, error, begun)
+            except Exception as error:
+                error.add_note(_told(f"credchain: raised by the source {link.name}, after", self.attempts))
+                raise
+            else:
+                link.absences = 0
+                self._note(link, Outcome.TOKEN, "", begun)
+                return link, token
+        raise ChainUnavailableError(_told("no source could give a token", self.attempts), attempts=self.attempts)
+
+    def late(self, seconds: float | None) -> Exception:
+        """The error of a chain that missed its deadline."""
+
+        cause = TransportError(f"{self.now_at}: no token within the chain's {seconds:g} s")
+        link = next(link for link in self.links if link.name == self.now_at)
+        self._note(link, Outcome.FAILED, cause.message, self.start)
+        return ChainStoppedError(
+            _told(f"the chain stopped at {link.name}", self.attempts), attempts=self.attempts, cause=cause
+        )
+
+    async def end(self) -> None:
+        """Cancel the detections that nobody waits for any more."""
+
+        for task in self._detections.values():
+            task.cancel()
+        if self._detections:
+            await asyncio.wait(self._detections.values())
+
+    async def _turn(self, index: int, link: Link) -> Any:
+        """What asking one source gives."""
+        if link.credential is None:
+            link.credential = await link.open()
+        if self._detects(link):
+            absent = await self._detected(index)
+            if absent is not None:
+                raise absent
+        return await self._ask(link)
+
+    async def _ask(self, link: Link) -> Any:
+
+        limit = link.timeout if link.timeout is not None else self._usual_limit(link)
+        deadline = asyncio.timeout(limit)
+        try:
+            async with deadline:
+                return await _token_from(link.credential, self.request)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            from credchain.errors import TransportError
+
+            raise TransportError(f"{link.name}: no token within {limit:g} s") from None
+
+    def _usual_limit(self, link: Link) -> float | None:
+        return _SOURCE_SECONDS if self._detects(link) else None
+
+    def _detects(self, link: Link) -> bool:
+        """Whether the source is asked first whether it applies: not where it is the only one, or named explicitly."""
+        return len(self.links) > 1 and not link.explicit and hasattr(link.credential, "detect")
+
+    async def _detected(self, index: int) -> BaseException | None:
+        """What a source's detection says; while it takes long, those of the next sources begin."""
+
+        task = self._detect(index)
+        following = iter(range(index + 1, len(self.links)))
+        limit = self.links[index].timeout or _SOURCE_SECONDS
+        begun = self.host.clock.monotonic()
+        while not task.done():
+            await asyncio.wait([task], timeout=_STAGGER_SECONDS)
+            if self.host.clock.monotonic() - begun > limit:
+                return CredentialUnavailableError(f"it did not tell within {limit:g} s whether it applies")
+            upcoming = None if task.done() else next(following, None)
+            if upcoming is not None:
+                await self._begin_detection(upcoming)
+        return task.result()
+
+    async def _begin_detection(self, index: int) -> None:
+        link = self.links[index]
+        if self._remembered(link) is not None:
+            return
+        if link.credential is None:
+            try:
+                link.credential = await link.open()
+            except Exception:
+                return  # the source's own turn will open it again, and tell
+        if self._detects(link):
+            self._detect(index)
+
+    def _detect(self, index: int) -> asyncio.Task[BaseException | None]:
+
+        task = self._detections.get(index)
+        if task is None:
+            task = asyncio.create_task(_absence(self.links[index].credential))
+            self._detections[index] = task
+        return task
+
+    def _judge(self, link: Link, error: AzureError, begun: float) -> None:
+        """The law: note that a source is unavailable; stop at everything else."""
+
+        reason = _reason(link, error)
+        if is_unavailable(error):
+            self._note(link, Outcome.UNAVAILABLE, reason, begun)
+            self._remember(link, reason)
+            return
+        self._note(link, Outcome.FAILED, reason, begun)
+        if link.on_failure == "continue":
+            return
+        said = _told(f"the chain stopped at {link.name}, which applies here and failed", self.attempts)
+        raise ChainStoppedError(said, attempts=self.attempts, cause=error) from error
+
+    def _note(self, link: Link, outcome: Outcome, reason: str, begun: float | None) -> None:
+
+        seconds = 0.0 if begun is None else self.host.clock.monotonic() - begun
+        attempt = Attempt(link.name, outcome, reason, seconds, link.distribution)
+        self.attempts.append(attempt)
+        logger.debug("%s", attempt)
+        if self.host.emit is not None:
+            self.host.emit(AttemptFinished(attempt))
+
+    def _remembered(self, link: Link) -> Absence | None:
+        known = link.absent
+        if known is None or len(self.links) == 1:
+            return None
+        if self.host.clock.monotonic() >= known.until or self._variables(link) != known.variables:
+            link.absent = None
+            return None
+        return known
+
+    def _remember(self, link: Link, reason: str) -> None:
+        if not self._detects(link):
+            return
+
+        link.absences += 1
+        until = self.host.clock.monotonic() + unavailable_for(link.absences, rng=self.host.random)
+        link.absent = Absence(reason, until, self._variables(link))
+
+    def _variables(self, link: Link) -> tuple[str | None, ...]:
+        """The environment as the source reads it, so that a change of it is noticed."""
+        names: tuple[str, ...] = getattr(link.credential, "variables", ())
+        return tuple(self.host.environment.get(name) for name in names)
+
+
+async def _token_from(credential: Any, request: TokenRequest) -> Any:
+    """Ask a member in the protocol it has, with only those options that were set."""
+    options: Mapping[str, Any] = {
+        name: value
+        for name, value in (
+            ("claims", request.claims),
+            ("tenant_id", request.tenant_id),
+            ("enable_cae", request.enable_cae),
+        )
+        if value
+    }
+    if hasattr(credential, "get_token_info"):
+        return await (
+            credential.get_token_info(*request.scopes, options=options)
+            if options
+            else credential.get_token_info(*request.scopes)
+        )
+    return await credential.get_token(*request.scopes, **options)
+
+
+async def _absence(credential: Any) -> BaseException | None:
+    """Why a source does not apply, or None if it does. Other errors are for its turn, so they are values here too."""
+    try:
+        await credential.detect()
+    except Exception as error:
+        return error
+    return None
+
+
+def _reason(link: Link, error: Exception) -> str:
+    """The first line of an error, without the source's name where the list names it anyway."""
+    message = getattr(error, "message", None) or str(error) or type(error).__name__
+    return str(message).removeprefix(f"{link.name}: ").splitlines()[0]
+
+
+def _told(beginning: str, attempts: list[Attempt]) -> str:
+    return "\n".join([f"{beginning}{':' if attempts else ''}", *(f"  {attempt}" for attempt in attempts)])
