@@ -58,16 +58,13 @@ class Entry:
 
     Attributes:
         token: What `get_token` returns.
-        info: What `get_token_info` returns.
         due: When a caller next has to take the longer way.
         offset: Wall clock minus monotonic clock when the token came: a wall clock that is put back, or a monotonic one
             that stood still in a suspended machine, cannot prolong the token's life, as the later of both counts.
         failures: Failed refreshes in a row.
     """
 
-    __slots__ = ("due", "failures", "info", "mandatory_at", "offset", "refresh_at", "token", "token_type")
-
-    info: AccessTokenInfo
+    __slots__ = ("_info", "due", "failures", "mandatory_at", "offset", "refresh_at", "token", "token_type")
 
     def __init__(self, info: AccessTokenInfo, *, now: float, offset: float, rng: random.Random) -> None:
         self.token = AccessToken(info.token, info.expires_on)
@@ -77,15 +74,19 @@ class Entry:
         self.due = self.refresh_at
         self.offset = offset
         self.failures = 0
+        self._info: AccessTokenInfo | None = None
 
-    def __getattr__(self, name: str) -> AccessTokenInfo:
-        """`info`, when it is first asked for; from then on it is there."""
-        if name != "info":
-            raise AttributeError(name)
-        self.info = AccessTokenInfo(
-            self.token.token, self.token.expires_on, token_type=self.token_type, refresh_on=int(self.refresh_at)
-        )
-        return self.info
+    @property
+    def info(self) -> AccessTokenInfo:
+        """What `get_token_info` returns; made when it is first asked for."""
+        if self._info is None:
+            self._info = AccessTokenInfo(
+                self.token.token,
+                self.token.expires_on,
+                token_type=self.token_type,
+                refresh_on=int(self.refresh_at),
+            )
+        return self._info
 
     def state(self, now: float) -> State:
         """What the token's age means for a caller."""
