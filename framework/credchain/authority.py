@@ -77,20 +77,23 @@ def check_text(value: str, *, argument: str) -> str:
     return value
 
 
-def resolve_tenant(default: str, asked: str | None, *, allowed: Sequence[str] = (), multitenant: bool = True) -> str:
+def resolve_tenant(
+    default: str, asked: str | None, *, allowed: Sequence[str] = (), environment: Mapping[str, str]
+) -> str:
     """The tenant that a request goes to: the one asked for, if that is allowed, else the configured one.
 
     Args:
         default: The tenant the credential was made for.
         asked: The tenant of the request, if it names one.
         allowed: Further tenants that may be asked for; ``"*"`` allows each.
-        multitenant: False (``AZURE_IDENTITY_DISABLE_MULTITENANTAUTH``) uses *default* whatever was asked.
+        environment: The environment variables; ``AZURE_IDENTITY_DISABLE_MULTITENANTAUTH`` uses *default* whatever was
+            asked.
 
     Raises:
         ClientAuthenticationError: The tenant asked for is not allowed.
         ValueError: It cannot be a tenant's id.
     """
-    if not asked or default in (asked, "adfs") or not multitenant:
+    if not asked or default in (asked, "adfs") or not multitenant_enabled(environment):
         return default
     check_tenant_id(asked)
     if "*" in allowed or asked in allowed:

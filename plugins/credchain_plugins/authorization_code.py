@@ -16,7 +16,6 @@ from credchain.authority import (
     authority_of,
     check_tenant_id,
     check_text,
-    multitenant_enabled,
     resolve_tenant,
     token_url,
 )
@@ -195,17 +194,23 @@ class AuthorizationCodeCredential(TokenCredential):
             url, request, client_id=self._client_id, client_secret=self._client_secret, client_info="1", **fields
         )
         response = await self.send(asked)
-        if self._executor is None:
-            return self._parsed(response)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._parsed, response)
+        if self._executor is not None:
+            try:
+                work = asyncio.get_running_loop().run_in_executor(self._executor, self._parsed, response)
+            except RuntimeError:
+                self._executor = None  # shut down by its owner
+            else:
+                return await work
+        return self._parsed(response)
 
     def _parsed(self, response: Response) -> Grant:
         return parse_grant(response, source=self.source, now=self.host.clock.time())
 
     def _url_of(self, request: TokenRequest) -> str:
         assert self._home_tenant is not None
-        multitenant = multitenant_enabled(self.host.environment)
-        tenant_id = resolve_tenant(self._home_tenant, request.tenant_id, allowed=self._allowed, multitenant=multitenant)
+        tenant_id = resolve_tenant(
+            self._home_tenant, request.tenant_id, allowed=self._allowed, environment=self.host.environment
+        )
         return token_url(self._authority, tenant_id)
 
     def _end(self, why: str, error: AuthenticationFailedError) -> None:

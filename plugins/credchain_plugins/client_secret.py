@@ -10,7 +10,6 @@ from credchain.authority import (
     authority_of,
     check_tenant_id,
     check_text,
-    multitenant_enabled,
     resolve_tenant,
     token_url,
 )
@@ -87,8 +86,7 @@ class ClientSecretCredential(TokenCredential):
     def _url_of(self, tenant_id: str) -> str:
         """The token endpoint for a request that names a tenant."""
         assert self._home_tenant is not None
-        multitenant = multitenant_enabled(self.host.environment)
-        tenant = resolve_tenant(self._home_tenant, tenant_id, allowed=self._allowed, multitenant=multitenant)
+        tenant = resolve_tenant(self._home_tenant, tenant_id, allowed=self._allowed, environment=self.host.environment)
         return token_url(self._authority, tenant)
 
 

@@ -15,7 +15,6 @@ from credchain.authority import (
     authority_of,
     check_tenant_id,
     check_text,
-    multitenant_enabled,
     normalize_authority,
     resolve_tenant,
     token_url,
@@ -242,7 +241,7 @@ class UserPassword(TokenCredential):
             self._home_tenant,
             request.tenant_id,
             allowed=self._allowed,
-            multitenant=multitenant_enabled(self.host.environment),
+            environment=self.host.environment,
         )
         asked = token_request(
             token_url(self._authority, tenant_id),

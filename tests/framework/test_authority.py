@@ -21,6 +21,7 @@ from credchain.errors import ClientAuthenticationError
 from credchain.oauth import check_scopes
 
 PUBLIC = "https://login.microsoftonline.com"
+SINGLE_TENANT = {"AZURE_IDENTITY_DISABLE_MULTITENANTAUTH": "1"}
 
 
 @pytest.mark.parametrize(
@@ -185,23 +186,23 @@ def test_other_characters_make_no_scope(bad: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("default", "asked", "allowed", "multitenant", "expected"),
+    ("default", "asked", "allowed", "environment", "expected"),
     [
-        pytest.param("home", None, (), True, "home", id="nothing asked"),
-        pytest.param("home", "", (), True, "home", id="empty asked"),
-        pytest.param("home", "home", (), True, "home", id="own tenant asked"),
-        pytest.param("home", "other", ("other",), True, "other", id="listed"),
-        pytest.param("home", "other", ("*",), True, "other", id="star"),
-        pytest.param("home", "other", ("*",), False, "home", id="multitenant disabled"),
-        pytest.param("home", "other", (), False, "home", id="multitenant disabled, nothing allowed"),
-        pytest.param("adfs", "other", ("*",), True, "adfs", id="adfs"),
+        pytest.param("home", None, (), {}, "home", id="nothing asked"),
+        pytest.param("home", "", (), {}, "home", id="empty asked"),
+        pytest.param("home", "home", (), {}, "home", id="own tenant asked"),
+        pytest.param("home", "other", ("other",), {}, "other", id="listed"),
+        pytest.param("home", "other", ("*",), {}, "other", id="star"),
+        pytest.param("home", "other", ("*",), SINGLE_TENANT, "home", id="multitenant disabled"),
+        pytest.param("home", "other", (), SINGLE_TENANT, "home", id="multitenant disabled, nothing allowed"),
+        pytest.param("adfs", "other", ("*",), {}, "adfs", id="adfs"),
     ],
 )
 def test_a_request_goes_to_the_tenant_asked_for_where_allowed(
-    default: str, asked: str | None, allowed: tuple[str, ...], multitenant: bool, expected: str
+    default: str, asked: str | None, allowed: tuple[str, ...], environment: dict[str, str], expected: str
 ) -> None:
     """Allowed is the configured tenant, a listed one, or each by a star; adfs and the switch keep the configured one."""
-    assert resolve_tenant(default, asked, allowed=allowed, multitenant=multitenant) == expected
+    assert resolve_tenant(default, asked, allowed=allowed, environment=environment) == expected
 
 
 @pytest.mark.parametrize("default", ["home", "organizations", "common"])
@@ -209,7 +210,7 @@ def test_a_request_goes_to_the_tenant_asked_for_where_allowed(
 def test_an_unlisted_tenant_is_an_authentication_error(default: str, allowed: tuple[str, ...]) -> None:
     """Also with `organizations`: an empty list opens no tenant. The error names both tenants and the remedy."""
     with pytest.raises(ClientAuthenticationError) as caught:
-        resolve_tenant(default, "other", allowed=allowed)
+        resolve_tenant(default, "other", allowed=allowed, environment={})
 
     for word in (default, "other", "additionally_allowed_tenants"):
         assert word in caught.value.message
@@ -218,7 +219,7 @@ def test_an_unlisted_tenant_is_an_authentication_error(default: str, allowed: tu
 def test_a_star_does_not_allow_what_is_no_tenant() -> None:
     """Every tenant is not every text."""
     with pytest.raises(ValueError, match="^tenant_id: "):
-        resolve_tenant("home", "../other", allowed=("*",))
+        resolve_tenant("home", "../other", allowed=("*",), environment={})
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,18 @@ def test_executor_takes_answers_apart(fake_clock: FakeClock) -> None:
     assert Counting.submitted == 1
 
 
+def test_executor_that_was_shut_down_is_done_without(fake_clock: FakeClock) -> None:
+    """The executor is its owner's, who may be finished with it; later calls go on."""
+    credential = made(Endpoint(), fake_clock)
+
+    async def main() -> str:
+        with ThreadPoolExecutor(1) as executor:
+            await credential.get_token(SCOPE, executor=executor)
+        return (await credential.get_token(OTHER)).token
+
+    assert run(main(), clock=fake_clock) == "token-2"
+
+
 def test_loop_of_another_thread_is_used(fake_clock: FakeClock) -> None:
     """The reference's `loop`: the network's work happens there."""
     threads: list[str] = []

@@ -19,7 +19,6 @@ from credchain.authority import (
     authority_of,
     check_tenant_id,
     check_text,
-    multitenant_enabled,
     resolve_tenant,
     token_url,
 )
@@ -105,8 +104,9 @@ class CertificateCredential(TokenCredential):
     async def acquire(self, request: TokenRequest) -> AccessTokenInfo:
         """A token from the tenant's token endpoint; files and signing are left to a worker thread."""
         assert self._home_tenant is not None
-        multitenant = multitenant_enabled(self.host.environment)
-        tenant_id = resolve_tenant(self._home_tenant, request.tenant_id, allowed=self._allowed, multitenant=multitenant)
+        tenant_id = resolve_tenant(
+            self._home_tenant, request.tenant_id, allowed=self._allowed, environment=self.host.environment
+        )
         url = token_url(self._authority, tenant_id)
         asked = token_request(
             url,

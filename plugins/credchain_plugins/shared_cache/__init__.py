@@ -16,7 +16,6 @@ from credchain.authority import (
     authority_of,
     check_tenant_id,
     check_text,
-    multitenant_enabled,
     resolve_tenant,
     token_url,
 )
@@ -170,9 +169,8 @@ class SharedTokenCacheCredential(TokenCredential):
         return grant.token
 
     def _tenant_of(self, request: TokenRequest) -> str:
-        multitenant = multitenant_enabled(self.host.environment)
         default = self._tenant_id or ORGANIZATIONS
-        return resolve_tenant(default, request.tenant_id, allowed=self._allowed, multitenant=multitenant)
+        return resolve_tenant(default, request.tenant_id, allowed=self._allowed, environment=self.host.environment)
 
     def _question(self, request: TokenRequest, tenant_id: str) -> store.Question:
         return store.Question(
