@@ -295,7 +295,7 @@ class TokenCredential(abc.ABC):
         """A token where there is none; a refusal just heard is repeated instead of asked for again."""
         refused = self._refused.get(key)
         if refused is not None and self._monotonic() < refused[0]:
-            raise refused[1]
+            raise refused[1].with_traceback(None)  # or it would grow with each caller
         return await self._flight.run(key, functools.partial(self._fetch_or_remember, key, request))
 
     async def _fetch_or_remember(self, key: Key, request: TokenRequest) -> Entry:

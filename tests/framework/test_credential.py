@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import random
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -405,6 +406,24 @@ def test_refusal_is_remembered_for_a_moment(fake_clock: FakeClock) -> None:
         assert (await source.get_token(SCOPE)).token == "token-2"
 
     run(main(), clock=fake_clock)
+
+
+def test_remembered_refusal_does_not_grow(fake_clock: FakeClock) -> None:
+    """However often it is repeated, its traceback stays short."""
+
+    async def main() -> list[int]:
+        source = Source(fake_clock)
+        source.fails = refused
+        lengths = []
+        for _ in range(50):
+            with pytest.raises(AuthenticationFailedError) as caught:
+                await source.get_token(SCOPE)
+            lengths.append(len(traceback.extract_tb(caught.value.__traceback__)))
+        return lengths
+
+    lengths = run(main(), clock=fake_clock)
+
+    assert lengths[-1] == lengths[1] < 10
 
 
 @pytest.mark.parametrize(
