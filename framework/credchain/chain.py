@@ -65,13 +65,14 @@ class ChainedTokenCredential:
         self._winner: Link | None = None
         self._peek: Callable[[tuple[str, ...], str | None, bool], Entry | None] | None = None
         self._attempts: tuple[Attempt, ...] = ()
+        self._furnished = False
 
     @functools.cached_property
     def _host(self) -> Host:
         return self._make_host()
 
     @functools.cached_property
-    def _flight(self) -> Flight[tuple[Link, Any]]:
+    def _flight(self) -> Flight[Any]:
         from credchain.flight import Flight
 
         return Flight()
@@ -105,9 +106,10 @@ class ChainedTokenCredential:
             entry = self._peek(scopes, tenant_id, enable_cae)
             if entry is not None:
                 return entry.token
+        token = await self._obtain(scopes, claims, tenant_id, enable_cae)
         from credchain.tokens import to_token
 
-        return to_token(await self._obtain(scopes, claims, tenant_id, enable_cae))
+        return to_token(token)
 
     async def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:
         """As `get_token`, with the token's type and refresh time; *options* as azure-core's TokenRequestOptions."""
@@ -119,9 +121,10 @@ class ChainedTokenCredential:
             entry = self._peek(scopes, tenant_id, enable_cae)
             if entry is not None:
                 return entry.info
+        token = await self._obtain(scopes, claims, tenant_id, enable_cae)
         from credchain.tokens import to_info
 
-        return to_info(await self._obtain(scopes, claims, tenant_id, enable_cae))
+        return to_info(token)
 
     def peek(self, scopes: tuple[str, ...], tenant_id: str | None = None, enable_cae: bool = False) -> Entry | None:
         """The cached token of the selected source that needs nothing done, or None."""
@@ -168,11 +171,15 @@ class ChainedTokenCredential:
         return f"<{type(self).__name__} of {', '.join(link.name for link in self._links)}>"
 
     def __reduce__(self) -> Any:
-        return ChainedTokenCredential, tuple(link.credential for link in self._links)
+        members = tuple(link.credential for link in self._links)
+        return functools.partial(ChainedTokenCredential, timeout=self._timeout), members
 
     async def _obtain(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, enable_cae: bool
     ) -> Any:
+        if not self._furnished:
+            await self._flight.run("rooms", _furnish)
+            self._furnished = True
         from credchain.credential import requested
 
         request = requested(scopes, claims, tenant_id, enable_cae)
@@ -211,6 +218,17 @@ class ChainedTokenCredential:
         logger.info("selected the source %s%s after %.0f ms", link.name, package, seconds * 1000)
         if self._host.emit is not None:
             self._host.emit(SourceSelected(link.name, link.distribution, seconds))
+
+
+async def _furnish() -> None:
+    """Load the rooms of the longer way in a worker thread, as that takes longer than an event loop should be held up."""
+    import asyncio
+
+    await asyncio.to_thread(_import_rooms)
+
+
+def _import_rooms() -> None:
+    from credchain import credential, walk  # noqa: F401
 
 
 def _machine_host() -> Host:

@@ -159,7 +159,7 @@ class DefaultAzureCredential(ChainedTokenCredential):
                 raise
             raise CredentialUnavailableError(str(error)) from error
         link = next(link for link in self._links if link.name == place.name)
-        link.distribution = self.sources.distribution_of(place.name)
+        link.distribution = self.sources.registry.package_of(place.name)
         return credential
 
 
@@ -220,10 +220,6 @@ class Sources:
             source=functools.partial(self.inner, host),
             emit=self._emit,
         )
-
-    def distribution_of(self, name: str) -> str:
-        """The package of a source."""
-        return self.registry.find(name).package
 
     def _emit(self, event: Any) -> None:
         if "registry" in self.__dict__:

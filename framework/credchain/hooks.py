@@ -8,7 +8,7 @@ register a module that has one hook::
 
     @attrs.frozen
     class VaultSettings:
-        address: str
+        address: str = "https://vault.internal"
 
     class VaultCredential(TokenCredential):
         source = "vault"

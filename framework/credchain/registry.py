@@ -151,6 +151,11 @@ class Registry:
         self._origin[provider] = found
         return provider
 
+    def package_of(self, name: str) -> str | None:
+        """The package that a source was loaded from, or None if it was not loaded."""
+        provider = self._providers.get(name)
+        return None if provider is None else self._origin[provider].package
+
     def build(self, provider: Provider, settings: Any, host: Host) -> Any:
         """The credential of a provider.
 

@@ -52,7 +52,7 @@ class Walk:
         self.request = request
         self.attempts: list[Attempt] = []
         self.start = self.host.clock.monotonic()
-        self.now_at = self.links[0].name
+        self.now_at = self.links[0], self.start
         self._detections: dict[int, asyncio.Task[BaseException | None]] = {}
 
     @property
@@ -68,8 +68,8 @@ class Walk:
             ChainStoppedError: A source applied, and failed.
         """
         for index, link in enumerate(self.links):
-            self.now_at = link.name
             begun = self.host.clock.monotonic()
+            self.now_at = link, begun
             known = self._remembered(link)
             if known is not None:
                 self._note(link, Outcome.UNAVAILABLE, f"{known.reason} (as found before)", None)
@@ -89,17 +89,15 @@ class Walk:
 
     def late(self, seconds: float | None) -> Exception:
         """The error of a chain that missed its deadline."""
-
-        cause = TransportError(f"{self.now_at}: no token within the chain's {seconds:g} s")
-        link = next(link for link in self.links if link.name == self.now_at)
-        self._note(link, Outcome.FAILED, cause.message, self.start)
+        link, begun = self.now_at
+        cause = TransportError(f"{link.name}: no token within the chain's {seconds:g} s")
+        self._note(link, Outcome.FAILED, _reason(link, cause), begun)
         return ChainStoppedError(
             _told(f"the chain stopped at {link.name}", self.attempts), attempts=self.attempts, cause=cause
         )
 
     async def end(self) -> None:
         """Cancel the detections that nobody waits for any more."""
-
         for task in self._detections.values():
             task.cancel()
         if self._detections:
@@ -116,7 +114,6 @@ class Walk:
         return await self._ask(link)
 
     async def _ask(self, link: Link) -> Any:
-
         limit = link.timeout if link.timeout is not None else self._usual_limit(link)
         deadline = asyncio.timeout(limit)
         try:
@@ -138,7 +135,6 @@ class Walk:
 
     async def _detected(self, index: int) -> BaseException | None:
         """What a source's detection says; while it takes long, those of the next sources begin."""
-
         task = self._detect(index)
         following = iter(range(index + 1, len(self.links)))
         limit = self.links[index].timeout or _SOURCE_SECONDS
@@ -165,7 +161,6 @@ class Walk:
             self._detect(index)
 
     def _detect(self, index: int) -> asyncio.Task[BaseException | None]:
-
         task = self._detections.get(index)
         if task is None:
             task = asyncio.create_task(_absence(self.links[index].credential))
@@ -174,7 +169,6 @@ class Walk:
 
     def _judge(self, link: Link, error: AzureError, begun: float) -> None:
         """The law: note that a source is unavailable; stop at everything else."""
-
         reason = _reason(link, error)
         if is_unavailable(error):
             self._note(link, Outcome.UNAVAILABLE, reason, begun)
@@ -187,7 +181,6 @@ class Walk:
         raise ChainStoppedError(said, attempts=self.attempts, cause=error) from error
 
     def _note(self, link: Link, outcome: Outcome, reason: str, begun: float | None) -> None:
-
         seconds = 0.0 if begun is None else self.host.clock.monotonic() - begun
         attempt = Attempt(link.name, outcome, reason, seconds, link.distribution)
         self.attempts.append(attempt)

@@ -547,6 +547,25 @@ def test_chain_pickles_if_its_members_do() -> None:
     assert asyncio.run(copy.get_token(SCOPE)).token == "token"
 
 
+def test_pickled_chain_keeps_its_deadline() -> None:
+    """What was asked for at construction holds for the copy too."""
+    chained = ChainedTokenCredential(StaticCredential("token"), timeout=5.0)
+
+    copy = pickle.loads(pickle.dumps(chained))
+
+    assert copy._timeout == 5.0
+
+
+def test_late_source_is_told_with_its_own_time(fake_clock: FakeClock) -> None:
+    """Of two members of one class, the attempt is the late one's, and its seconds are those of its own turn."""
+    credential = chain(fake_clock, Member(absent(), delay=2.0), Member("late", delay=60.0), timeout=5.0)
+
+    with pytest.raises(ChainStoppedError) as caught:
+        run(credential.get_token(SCOPE), clock=fake_clock)
+
+    assert [round(attempt.seconds) for attempt in caught.value.attempts] == [2, 3]
+
+
 def test_repr_names_the_sources() -> None:
     """And nothing else."""
     assert repr(ChainedTokenCredential(Member("secret"))) == "<ChainedTokenCredential of Member>"

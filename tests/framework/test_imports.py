@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -125,6 +126,47 @@ asyncio.run(credential.get_token("https://vault.azure.net/.default"))
     plugins = sorted(name for name in loaded if name.startswith("credchain_plugins."))
     assert plugins == ["credchain_plugins.client_secret", "credchain_plugins.environment"]
     assert not {"msal", "cryptography", "aiohttp"} & loaded
+
+
+def test_first_call_imports_off_the_event_loop() -> None:
+    """What the first call of a process loads, it loads in a worker thread: nothing holds up the loop's other tasks."""
+    program = """
+import asyncio, json, sys, threading
+
+on_the_loop = set()
+watching = False
+
+def note(event, arguments):
+    if watching and event == "import" and threading.current_thread() is threading.main_thread():
+        on_the_loop.add(arguments[0])
+
+sys.addaudithook(note)
+from credchain.aio import DefaultAzureCredential
+
+async def main():
+    global watching
+    credential = DefaultAzureCredential()
+    watching = True
+    try:
+        await asyncio.gather(*(credential.get_token("https://vault.azure.net/.default") for _ in range(20)))
+    except Exception as error:
+        assert type(error).__name__ == "ChainUnavailableError", error
+    watching = False
+    await credential.close()
+
+asyncio.run(main())
+print(json.dumps(sorted(on_the_loop)))
+"""
+    ruling = ("AZURE_", "CREDCHAIN_", "IDENTITY_", "IMDS_", "MSI_")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(ruling)}
+    variables["AZURE_POD_IDENTITY_AUTHORITY_HOST"] = "http://127.0.0.1:1"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    tops = {name.split(".")[0] for name in json.loads(ended.stdout)}
+    assert not tops & {"aiohttp", "azure", "pluggy", "importlib_metadata", "credchain_plugins"}
 
 
 def _modules_after(statement: str) -> set[str]:
