@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from credchain.attempts import Attempt, Outcome
     from credchain.chain import ChainedTokenCredential
+    from credchain.configured import load_chain
     from credchain.credential import TokenCredential
     from credchain.errors import (
         AuthenticationFailedError,
@@ -51,11 +52,13 @@ __all__ = [
     "Transport",
     "TransportError",
     "hookimpl",
+    "load_chain",
 ]
 
 _ROOMS = {
     "attempts": ("Attempt", "Outcome"),
     "chain": ("ChainedTokenCredential",),
+    "configured": ("load_chain",),
     "credential": ("TokenCredential",),
     "errors": (
         "AuthenticationFailedError",

@@ -178,13 +178,23 @@ class ChainedTokenCredential:
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, enable_cae: bool
     ) -> Any:
         if not self._furnished:
-            await self._flight.run("rooms", _furnish)
+            await self._flight.run("rooms", self._furnish)
             self._furnished = True
         from credchain.credential import requested
 
         request = requested(scopes, claims, tenant_id, enable_cae)
         _, token = await self._flight.run(request, functools.partial(self._find, request))
         return token
+
+    async def _furnish(self) -> None:
+        """Prepare the longer way in a worker thread, as that takes longer than an event loop should be held up."""
+        import asyncio
+
+        await asyncio.to_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        """Import the rooms of the longer way."""
+        from credchain import credential, walk  # noqa: F401
 
     async def _find(self, request: TokenRequest) -> tuple[Link, Any]:
         """The token of the first source that gives one, within the chain's deadline."""
@@ -218,17 +228,6 @@ class ChainedTokenCredential:
         logger.info("selected the source %s%s after %.0f ms", link.name, package, seconds * 1000)
         if self._host.emit is not None:
             self._host.emit(SourceSelected(link.name, link.distribution, seconds))
-
-
-async def _furnish() -> None:
-    """Load the rooms of the longer way in a worker thread, as that takes longer than an event loop should be held up."""
-    import asyncio
-
-    await asyncio.to_thread(_import_rooms)
-
-
-def _import_rooms() -> None:
-    from credchain import credential, walk  # noqa: F401
 
 
 def _machine_host() -> Host:

@@ -205,6 +205,10 @@ class TokenCredential(abc.ABC):
             self._entries.pop(key, None)
         return bool(stale)
 
+    def adopt(self, other: TokenCredential) -> None:
+        """Take over the tokens of another credential of the same identity, such as one whose secret was replaced."""
+        self._entries.update(other._entries)  # one class, two objects
+
     async def send(self, request: Request, *, plan: RetryPlan = _RETRIED) -> Response:
         """Send *request*, again where *plan* says so, within ``request.timeout`` seconds for all tries together.
 

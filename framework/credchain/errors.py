@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from credchain.attempts import Attempt
+    from credchain.settings.faults import Fault
 
 __all__ = [
     "AuthenticationFailedError",
@@ -139,7 +140,18 @@ class ChainStoppedError(AuthenticationFailedError):
 
 
 class ConfigurationError(ValueError):
-    """A setting is wrong; the message names the setting and where it came from."""
+    """A setting is wrong; the message names the setting and where it came from.
+
+    Attributes:
+        faults: Everything that is wrong, one by one (`credchain.settings.Fault`), where settings were gathered.
+    """
+
+    def __init__(self, message: str, *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+    def __reduce__(self) -> Any:
+        return functools.partial(ConfigurationError, faults=self.faults), self.args
 
 
 class ProviderLoadError(ConfigurationError):
@@ -150,13 +162,18 @@ class ProviderLoadError(ConfigurationError):
         distribution: The package that registers it, with its version, if one does.
     """
 
-    def __init__(self, message: str, *, source: str, distribution: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, source: str, distribution: str | None = None, faults: Sequence[Fault] = ()
+    ) -> None:
+        super().__init__(message, faults=faults)
         self.source = source
         self.distribution = distribution
 
     def __reduce__(self) -> Any:
-        return functools.partial(ProviderLoadError, source=self.source, distribution=self.distribution), self.args
+        made = functools.partial(
+            ProviderLoadError, source=self.source, distribution=self.distribution, faults=self.faults
+        )
+        return made, self.args
 
 
 def _remade(cls: type[ClientAuthenticationError], message: str) -> ClientAuthenticationError:

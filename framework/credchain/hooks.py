@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 PROJECT = "credchain"
 ENTRY_POINTS = "credchain.providers"
+OBSERVERS = "credchain.observers"
 API_VERSION = 1
 
 hookimpl = pluggy.HookimplMarker(PROJECT)

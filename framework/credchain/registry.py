@@ -156,6 +156,42 @@ class Registry:
         provider = self._providers.get(name)
         return None if provider is None else self._origin[provider].package
 
+    def observe(self, name: str, *, distrust: Callable[[str | None], str | None] = lambda _: None) -> None:
+        """Let an observer hear the events from now on. One that was named and cannot be loaded is an error.
+
+        Args:
+            name: The observer's name, alone or with its package.
+            distrust: Tells why a package is not trusted, or None.
+
+        Raises:
+            ProviderLoadError: There is no such observer, its package is broken, or it is not trusted.
+        """
+        found = self._find_observer(name)
+        why_not = distrust(None if found.builtin else found.distribution)
+        if why_not is not None:
+            raise ProviderLoadError(f"{name}: {why_not}", source=name, distribution=found.package)
+        plugin = self._plugin(found)
+        if all(one.plugin is not plugin for one in self._manager.hook.credchain_event.get_hookimpls()):
+            raise _broken(found, "it has no hook credchain_event")
+
+    def _find_observer(self, name: str) -> Found:
+        own = {found.name: found for found in _found_in(self._own(), hooks.OBSERVERS)}
+        if name in own:
+            return own[name]
+        others = [
+            found for each in self._installed() for found in _found_in(each, hooks.OBSERVERS) if not found.builtin
+        ]
+        for found in [_judged(one, own, others) for one in others]:
+            if name in (found.name, f"{found.distribution}/{found.name}"):
+                if found.refused and ("/" not in name or found.name in own):
+                    raise ProviderLoadError(found.refused, source=name, distribution=found.package)
+                return found
+        known = [*own, *(found.name for found in others)]
+        raise ProviderLoadError(
+            f"no installed package has an observer {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})",
+            source=name,
+        )
+
     def build(self, provider: Provider, settings: Any, host: Host) -> Any:
         """The credential of a provider.
 
@@ -174,10 +210,34 @@ class Registry:
                     self._muted.add(implementation.plugin_name)
                     logger.exception("the observer %s failed; this is told once", implementation.plugin_name)
 
-    def _register(self, found: Found) -> Provider:
+    def _plugin(self, found: Found) -> Any:
+        """What an entry point names, loaded and registered."""
         plugin = _called(found, found.entry_point.load)
         if not self._manager.is_registered(plugin):
             _called(found, lambda: self._manager.register(plugin, name=f"{found.distribution}/{found.name}"))
+            try:
+                self._check_hooks(found, plugin)
+            except ProviderLoadError:
+                self._manager.unregister(plugin)
+                raise
+        return plugin
+
+    def _check_hooks(self, found: Found, plugin: object) -> None:
+        """Refuse hooks that would reach beyond their own plugin, and those that nobody calls."""
+        for implementation in self._manager.get_hookcallers(plugin) or []:
+            for one in implementation.get_hookimpls():
+                if one.plugin is not plugin:
+                    continue
+                told = [word for word in ("hookwrapper", "wrapper", "tryfirst", "trylast") if getattr(one, word)]
+                if told:
+                    raise _broken(found, f"its hook {implementation.name} asks for {told[0]}; hooks here are plain")
+                if implementation.spec is None:
+                    known = ("credchain_provider", "credchain_event")
+                    hint = did_you_mean(implementation.name, known)
+                    raise _broken(found, f"credchain has no hook {implementation.name}{hint}")
+
+    def _register(self, found: Found) -> Provider:
+        plugin = self._plugin(found)
         implementations = [
             implementation
             for implementation in self._manager.hook.credchain_provider.get_hookimpls()
@@ -231,8 +291,8 @@ def _by_name(found: Found) -> tuple[str, str]:
     return found.name, found.distribution
 
 
-def _found_in(distribution: Distribution) -> list[Found]:
-    points = [point for point in distribution.entry_points if point.group == hooks.ENTRY_POINTS]
+def _found_in(distribution: Distribution, group: str = hooks.ENTRY_POINTS) -> list[Found]:
+    points = [point for point in distribution.entry_points if point.group == group]
     if not points or "Name" not in distribution.metadata:
         return []  # metadata without a name is what a broken removal leaves behind
     return [Found(point.name, _normal(distribution.name), distribution.version, point) for point in points]

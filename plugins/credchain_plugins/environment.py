@@ -314,7 +314,7 @@ def _nothing(_scopes: tuple[str, ...], _tenant_id: str | None = None, _enable_ca
 
 
 def _own_host(transport: Transport | None, session: aiohttp.ClientSession | None) -> Host:
-    from credchain.default import machine_host
+    from credchain.sources import machine_host
 
     return machine_host(transport=transport, session=session)
 

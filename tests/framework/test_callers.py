@@ -42,11 +42,10 @@ def _default() -> DefaultAzureCredential:
 
 
 def _environment() -> EnvironmentCredential:
-    from credchain.default import Sources
-    from credchain.settings import Layer
+    from credchain.sources import Sources
 
     host = Host(transport=_answers(), environment=VARIABLES)
-    return EnvironmentCredential(host=Sources(VARIABLES, Layer()).with_source(host))
+    return EnvironmentCredential(host=Sources(VARIABLES).with_source(host))
 
 
 def _managed_identity() -> ManagedIdentityCredential:

@@ -260,7 +260,7 @@ def test_an_unknown_name_is_told_with_nearest_known_and_origin(
 
     assert "'enviroment'; did you mean 'environment'?" in said
     assert all(known in said for known in (*HERE, "vault"))
-    assert said.endswith(f"named by {origin}")
+    assert said.startswith(f"{origin}: ")
 
 
 def test_an_unknown_selection_is_told_with_the_nearest() -> None:

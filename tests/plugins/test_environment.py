@@ -11,10 +11,10 @@ import pytest
 
 from credchain._aiohttp import AiohttpTransport
 from credchain.aio import EnvironmentCredential
-from credchain.default import DefaultAzureCredential, machine_host
+from credchain.default import DefaultAzureCredential
 from credchain.errors import AuthenticationFailedError, ChainUnavailableError, CredentialUnavailableError
 from credchain.host import Host
-from credchain.settings import Layer
+from credchain.sources import machine_host
 from credchain.testing import FakeClock, FakeTransport, run, token_response
 from credchain_plugins.environment import choose
 
@@ -31,10 +31,10 @@ def source(
     environment: Mapping[str, str], transport: FakeTransport | None = None, **keywords: Any
 ) -> EnvironmentCredential:
     """The source on a machine with these variables."""
-    from credchain.default import Sources
+    from credchain.sources import Sources
 
     host = Host(transport=transport or FakeTransport(token_response()), environment=environment)
-    return EnvironmentCredential(host=Sources(environment, Layer()).with_source(host), **keywords)
+    return EnvironmentCredential(host=Sources(environment).with_source(host), **keywords)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_secret_is_used_through_the_source_client_secret(emulator: Emulator) -> 
     environment = emulator.environment(application)
 
     async def main() -> tuple[str, str]:
-        from credchain.default import Sources
+        from credchain.sources import Sources
 
         transport = AiohttpTransport(environment=environment)
         host = Host(transport=transport, environment=environment)
-        credential = EnvironmentCredential(host=Sources(environment, Layer()).with_source(host))
+        credential = EnvironmentCredential(host=Sources(environment).with_source(host))
         token = await credential.get_token(SCOPE)
         info = await credential.get_token_info(SCOPE)
         await transport.close()

@@ -13,9 +13,9 @@ from credchain.errors import ClientAuthenticationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from credchain.default import Sources
     from credchain.registry import Found
     from credchain.settings import Place, Plan
+    from credchain.sources import Sources
 
 NOT_NAMED = "not in the default order; name it in CREDCHAIN_ENABLE or CREDCHAIN_ORDER"
 
@@ -72,7 +72,7 @@ def _not_named(found: Found, sources: Sources) -> str:
 
 def _seen(place: Place, sources: Sources) -> str:
     """What building the source tells: that it cannot be loaded, or which hosting environment it sees."""
-    from credchain.default import machine_host
+    from credchain.sources import machine_host
 
     try:
         credential = sources.build(place.name, {}, machine_host(sources=sources))

@@ -28,16 +28,9 @@ def keyword_layer(
     keywords: Mapping[str, object],
     *,
     listed: Sequence[Listed],
-    order: Sequence[str] | None = None,
-    enable: Sequence[str] = (),
-    disable: Sequence[str] = (),
 ) -> Layer:
-    """What the code says. *keywords* are those that were given, by name; None says nothing."""
-    wanted = {name: Value(True, "the keyword enable") for name in enable}
-    wanted |= {name: Value(False, "the keyword disable") for name in disable}
-    for one in listed:
-        if keywords.get(one.exclude):
-            wanted[one.name] = Value(False, f"the keyword {one.exclude}")
+    """What the keywords of azure-identity say. *keywords* are those that were given, by name; None says nothing."""
+    wanted = {one.name: Value(False, f"the keyword {one.exclude}") for one in listed if keywords.get(one.exclude)}
     sources: dict[str, dict[str, Value]] = {}
     for keyword, places in _SETTINGS.items():
         value = keywords.get(keyword)
@@ -45,6 +38,23 @@ def keyword_layer(
             continue
         for source, key in places:
             sources.setdefault(source, {})[key] = Value(value, f"the keyword {keyword}")
+    return Layer(wanted=wanted, sources=sources)
+
+
+def chain_keywords(
+    *,
+    order: Sequence[str] | None = None,
+    enable: Sequence[str] = (),
+    disable: Sequence[str] = (),
+    observe: Sequence[str] = (),
+    timeout: float | None = None,
+) -> Layer:
+    """What the keywords say that every chain has. Disabling wins over enabling."""
+    wanted = {name: Value(True, "the keyword enable") for name in enable}
+    wanted |= {name: Value(False, "the keyword disable") for name in disable}
     return Layer(
-        order=None if order is None else Value(tuple(order), "the keyword order"), wanted=wanted, sources=sources
+        order=None if order is None else Value(tuple(order), "the keyword order"),
+        wanted=wanted,
+        timeout=None if timeout is None else Value(timeout, "the keyword timeout"),
+        observe=Value(tuple(observe), "the keyword observe") if observe else None,
     )

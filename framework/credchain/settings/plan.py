@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from credchain.settings.policy import Policy
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from credchain.settings.layers import Settings
     from credchain.settings.priority import Listed
@@ -24,12 +26,29 @@ class Place:
         explicit: Whether the settings name this very source, so that it must be usable.
         because: Why it is in the chain.
         timeout: Seconds that it may take for a token; None leaves it to the source.
+        provider: The provider, where the source is not called like it.
+        on_failure: ``"stop"`` or ``"continue"``: what the chain does when the source applies and fails.
     """
 
     name: str
     explicit: bool
     because: str
     timeout: float | None = None
+    provider: str | None = None
+    on_failure: str = "stop"
+
+
+@attrs.frozen
+class Identity:
+    """By what a policy knows a provider.
+
+    Attributes:
+        names: Its name, alone and with its package.
+        distribution: Its package; None for credchain's own.
+    """
+
+    names: tuple[str, ...]
+    distribution: str | None = None
 
 
 @attrs.frozen
@@ -40,16 +59,23 @@ class Plan:
     left_out: dict[str, str]
 
 
-def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan:
+def plan(
+    settings: Settings,
+    listed: Sequence[Listed],
+    *,
+    platform: str,
+    identify: Callable[[str], Identity] = lambda provider: Identity((provider,)),
+) -> Plan:
     """The places of a chain.
 
     Args:
         settings: All layers merged.
         listed: The default order.
         platform: The value of ``sys.platform``.
+        identify: Tells by what the policy knows a provider.
 
     Raises:
-        ConfigurationError: A name stands twice in the order, or no source is left.
+        ConfigurationError: A name stands twice in the order, no source is left, or one that the policy requires is not.
     """
     default, left_out = _default_places(settings, listed, platform)
     timeouts = {one.name: one.timeout for one in listed}
@@ -58,12 +84,57 @@ def plan(settings: Settings, listed: Sequence[Listed], *, platform: str) -> Plan
     for name, wanted in settings.wanted.items():
         if not wanted.value:
             left_out[name] = f"disabled by {wanted.origin}"
+    for name in settings.configured():
+        if name not in left_out and all(place.name != name for place in places) and name in settings.places:
+            left_out[name] = f"it has settings ({_origins(settings, name)}), but neither order nor enable names it"
+    for name in [*(place.name for place in places), *left_out]:
+        ruled_out = _ruled_out(settings, name, identify)
+        if ruled_out is not None:
+            left_out[name] = ruled_out
     kept = [place for place in places if place.name not in left_out]
     if not kept:
         _refuse_empty(settings, left_out)
+    _insist(settings, kept, left_out)
     if len(kept) == 1:
         kept = [attrs.evolve(kept[0], timeout=None)]  # nobody waits behind it
-    return Plan(tuple(kept), left_out)
+    return Plan(tuple(_configured(settings, place) for place in kept), left_out)
+
+
+def _ruled_out(settings: Settings, name: str, identify: Callable[[str], Identity]) -> str | None:
+    """Why the policy leaves a source out, or None."""
+    if settings.policy == Policy():
+        return None
+    identity = identify(settings.provider_of(name))
+    return settings.policy.denial((name, *identity.names)) or settings.policy.distrust(identity.distribution)
+
+
+def _insist(settings: Settings, kept: list[Place], left_out: dict[str, str]) -> None:
+    """Refuse a chain without a source that the policy requires."""
+    from credchain.settings.faults import Fault, refusal
+
+    there = {place.name for place in kept}
+    faults = [
+        Fault(origin, "policy.require", f"a chain needs the source {name!r}: {left_out.get(name, 'nothing names it')}")
+        for name, origin in settings.policy.require.items()
+        if name not in there
+    ]
+    if faults:
+        raise refusal(faults)
+
+
+def _configured(settings: Settings, place: Place) -> Place:
+    """A place with what its table says of it."""
+    said = settings.places.get(place.name)
+    if not said:
+        return place
+    provider = settings.provider_of(place.name)
+    changes = {key: said[key].value for key in ("timeout", "on_failure") if key in said}
+    return attrs.evolve(place, provider=provider if provider != place.name else None, **changes)
+
+
+def _origins(settings: Settings, name: str) -> str:
+    values = [*settings.places.get(name, {}).values(), *settings.sources.get(name, {}).values()]
+    return ", ".join(sorted({value.origin for value in values})) or "an empty table"
 
 
 def _add_enabled(

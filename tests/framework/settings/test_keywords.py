@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from credchain.settings import Layer, Listed, Value, keyword_layer
+from credchain.settings import Layer, Listed, Value, chain_keywords, keyword_layer
 
 LISTED = (
     Listed("environment", "prod", "EnvironmentCredential", "exclude_environment_credential"),
@@ -32,7 +32,7 @@ def test_what_is_not_given_says_nothing(keywords: dict[str, object]) -> None:
 
 def test_order_enable_and_disable_are_taken() -> None:
     """With the keyword as origin; disabling wins over enabling."""
-    found = keyword_layer({}, listed=LISTED, order=["vault", "..."], enable=["vault", "x"], disable=["x"])
+    found = chain_keywords(order=["vault", "..."], enable=["vault", "x"], disable=["x"])
 
     assert found == Layer(
         order=value(("vault", "..."), "order"),
@@ -42,13 +42,13 @@ def test_order_enable_and_disable_are_taken() -> None:
 
 def test_an_empty_order_says_something() -> None:
     """No source at all, which is told as an error later; only None is silence."""
-    assert keyword_layer({}, listed=LISTED, order=[]).order == value((), "order")
+    assert chain_keywords(order=[]).order == value((), "order")
 
 
 @pytest.mark.parametrize("one", LISTED, ids=lambda one: one.name)
 def test_each_exclude_keyword_disables_its_source(one: Listed) -> None:
-    """And wins over enable; the origin is that very keyword."""
-    found = keyword_layer({one.exclude: True}, listed=LISTED, enable=[one.name])
+    """The origin is that very keyword."""
+    found = keyword_layer({one.exclude: True}, listed=LISTED)
 
     assert found.wanted == {one.name: value(False, one.exclude)}
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import attrs
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credchain.errors import ConfigurationError
-from credchain.settings import Layer, Value, merge, structure
+from credchain.settings import Allowed, Layer, Policy, Value, merge
 
 values = st.builds(Value, st.integers(0, 3), st.sampled_from(["here", "there"]))
+origins = st.sampled_from(["here", "there"])
 keyed = st.dictionaries(st.sampled_from(["a", "b", "c"]), values, max_size=3)
+allowed = st.none() | st.builds(
+    Allowed, st.frozensets(st.sampled_from(["v", "w"])), st.lists(origins, min_size=1, unique=True).map(tuple)
+)
 layers = st.builds(
     Layer,
     order=st.none() | values,
     wanted=keyed,
     group=st.none() | values,
     only=st.none() | values,
+    timeout=st.none() | values,
+    observe=st.none() | values,
+    places=st.dictionaries(st.sampled_from(["x", "y"]), keyed, max_size=2),
+    policy=st.builds(
+        Policy,
+        deny=st.dictionaries(st.sampled_from(["a", "b"]), origins),
+        require=st.dictionaries(st.sampled_from(["a", "b"]), origins),
+        authorities=allowed,
+        tenants=allowed,
+        distributions=allowed,
+    ),
     sources=st.dictionaries(st.sampled_from(["x", "y"]), keyed, max_size=2),
 )
-
-
-@attrs.frozen
-class VaultSettings:
-    """The settings of a source that needs an address."""
-
-    address: str = attrs.field()
-    path: str = "/"
-    secret: str = attrs.field(default="", repr=False)
-
-    @address.validator
-    def _https(self, _attribute: object, address: str) -> None:
-        if not address.startswith("https://"):
-            raise ValueError("address: must use https")
 
 
 def said(value: object, origin: str = "the file x") -> Value:
@@ -62,11 +60,44 @@ def test_the_later_layer_wins_value_by_value(low: Layer, high: Layer) -> None:
     """Each value is the later layer's if that says something, else the earlier's; with its origin."""
     merged = merge([low, high])
 
-    for name in ("order", "group", "only"):
+    for name in ("order", "group", "only", "timeout", "observe"):
         assert getattr(merged, name) == (getattr(high, name) or getattr(low, name))
     assert merged.wanted == {**low.wanted, **high.wanted}
     for source in {*low.sources, *high.sources}:
         assert merged.sources[source] == {**low.sources.get(source, {}), **high.sources.get(source, {})}
+    for source in {*low.places, *high.places}:
+        assert merged.places[source] == {**low.places.get(source, {}), **high.places.get(source, {})}
+
+
+@given(layers, layers, st.sampled_from(["a", "b"]), st.sampled_from(["v", "w"]))
+def test_no_layer_allows_what_another_denies(low: Layer, high: Layer, name: str, value: str) -> None:
+    """Policies are intersected: denied or required by one is denied or required; allowed by both alone is allowed."""
+    merged = merge([low, high]).policy
+
+    assert (name in merged.deny) == (name in low.policy.deny or name in high.policy.deny)
+    assert (name in merged.require) == (name in low.policy.require or name in high.policy.require)
+    for kind in ("authorities", "tenants", "distributions"):
+        limits = [getattr(layer.policy, kind) for layer in (low, high)]
+        allows = [limit is None or value in limit.values for limit in limits]
+        both = getattr(merged, kind)
+        assert (both is None or value in both.values) == all(allows)
+
+
+@given(layers, layers)
+def test_the_order_of_layers_does_not_matter_to_a_policy(one: Layer, other: Layer) -> None:
+    """Neither comes later, as far as denying goes."""
+    there, back = merge([one, other]).policy, merge([other, one]).policy
+
+    assert set(there.deny) == set(back.deny)
+    for kind in ("authorities", "tenants", "distributions"):
+        assert getattr(getattr(there, kind), "values", None) == getattr(getattr(back, kind), "values", None)
+
+
+def test_a_source_has_the_provider_that_it_names() -> None:
+    """Else the one that is called like it; naming another source means that one's provider."""
+    layer = Layer(places={"reader": {"provider": said("vault")}, "second": {"provider": said("reader")}})
+
+    assert [layer.provider_of(name) for name in ("vault", "reader", "second")] == ["vault"] * 3
 
 
 def test_an_empty_order_wins_too() -> None:
@@ -91,68 +122,3 @@ def test_a_value_shows_its_origin_and_not_itself() -> None:
 
     assert "hidden-value" not in shown
     assert "the keyword x" in shown
-
-
-def test_settings_become_the_provider_s_class() -> None:
-    """Values by name, defaults for the rest."""
-    settings = structure(VaultSettings, {"address": said("https://vault")}, source="vault")
-
-    assert settings == VaultSettings("https://vault")
-
-
-def test_an_unknown_key_names_the_nearest_and_its_origin() -> None:
-    """So that the line to change is found."""
-    with pytest.raises(ConfigurationError) as caught:
-        structure(VaultSettings, {"adress": said("https://vault", "the file y")}, source="vault")
-
-    assert str(caught.value) == "vault: there is no setting 'adress' (the file y); did you mean 'address'?"
-
-
-def test_a_needed_key_is_named() -> None:
-    """A setting without a default must be given."""
-    with pytest.raises(ConfigurationError, match="^vault: needs the setting address$"):
-        structure(VaultSettings, {"path": said("/p")}, source="vault")
-
-
-def test_all_needed_keys_are_named_at_once() -> None:
-    """Not one per run."""
-
-    @attrs.frozen
-    class Two:
-        one: str
-        two: str
-
-    with pytest.raises(ConfigurationError, match="^vault: needs the settings one, two$"):
-        structure(Two, {}, source="vault")
-
-
-def test_a_refused_value_is_told_with_its_origin() -> None:
-    """The validator's own words, and every place that may be wrong."""
-    with pytest.raises(ConfigurationError) as caught:
-        structure(
-            VaultSettings, {"address": said("http://vault", "the file y"), "path": said("/p", "z")}, source="vault"
-        )
-
-    assert str(caught.value) == "vault: address: must use https (from the file y, z)"
-
-
-def test_a_wrong_type_is_told_as_well() -> None:
-    """A converter's TypeError is a wrong setting, not a crash."""
-
-    @attrs.frozen
-    class Listed:
-        names: tuple[str, ...] = attrs.field(converter=tuple)
-
-    with pytest.raises(ConfigurationError, match=r"^vault: .*iterable.* \(from the file x\)$"):
-        structure(Listed, {"names": said(5)}, source="vault")
-
-
-def test_a_field_that_cannot_be_given_is_no_setting() -> None:
-    """A field outside `__init__` is neither needed nor known."""
-
-    @attrs.frozen
-    class Derived:
-        size: int = attrs.field(init=False, default=3)
-
-    with pytest.raises(ConfigurationError, match="^vault: there is no setting 'size'"):
-        structure(Derived, {"size": said(5)}, source="vault")
