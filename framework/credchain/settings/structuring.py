@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from credchain.settings.layers import Value
 
 _OUTER: dict[Any, Any] = {tuple: tuple, list: list, set: set, frozenset: frozenset}
-_SIMPLE = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+_SIMPLE = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", bytes: "bytes"}
 
 
 def structure(
@@ -113,7 +113,12 @@ def _fitting(value: Value, field: attrs.Attribute[Any]) -> Any:
 def _typed(text: str, kind: Any, *, shown: bool = False) -> Any:
     """A text, as a variable or a file has it, as the type that is wanted."""
     wanted = _without_none(kind)
-    if wanted in (str, Any, None) or isinstance(wanted, str):
+    if (
+        wanted is str
+        or (_is_union(kind) and str in typing.get_args(kind))
+        or wanted in (Any, None)
+        or isinstance(wanted, str)
+    ):
         return text
     if _is_sequence(wanted) and not text.strip().startswith("["):
         parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -143,6 +148,7 @@ def _converter() -> Any:
         made.register_structure_hook(simple, _strict(simple, words))
     made.register_structure_hook_factory(_is_sequence, lambda kind: _sequence(made, kind))
     made.register_structure_hook_factory(_is_literal, _literal)
+    made.register_structure_hook_factory(_is_union, lambda kind: _any_of(made, kind))
     return made
 
 
@@ -176,6 +182,29 @@ def _is_sequence(kind: Any) -> bool:
     return typing.get_origin(kind) in (*_OUTER, collections.abc.Sequence)
 
 
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _any_of(made: Any, kind: Any) -> Any:
+    """The first type of a union that a value fits."""
+
+    def convert(value: Any, _kind: Any) -> Any:
+        refusals = []
+        for one in typing.get_args(kind):
+            if one is type(None):
+                if value is None:
+                    return None
+                continue
+            try:
+                return made.structure(value, one)
+            except Exception as error:  # as wide as what cattrs passes on
+                refusals.append(error)
+        raise refusals[0]
+
+    return convert
+
+
 def _is_literal(kind: Any) -> bool:
     return typing.get_origin(kind) is typing.Literal
 
@@ -192,7 +221,7 @@ def _literal(kind: Any) -> Any:
 
 
 def _without_none(kind: Any) -> Any:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+    if _is_union(kind):
         rest = [part for part in typing.get_args(kind) if part is not type(None)]
         return rest[0] if len(rest) == 1 else kind
     return kind

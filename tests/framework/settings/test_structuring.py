@@ -115,6 +115,8 @@ class Everything:
     kind: Literal["a", "b"] = "a"
     headers: Mapping[str, str] = attrs.field(factory=dict)
     perhaps: float | None = None
+    either: str | bytes | None = None
+    number: int | tuple[int, ...] = 0
     secret: str = attrs.field(default="", repr=False)
 
 
@@ -158,6 +160,8 @@ def test_a_variable_s_text_is_read_as_the_type_that_is_wanted() -> None:
         ("toml", "names", ["a", 5], "must be a string, not ['a', 5]"),
         ("toml", "numbers", ["x"], "must be a whole number, not ['x']"),
         ("toml", "kind", "c", "must be one of 'a', 'b', not 'c'"),
+        ("toml", "either", 5, "must be a string, not 5"),
+        ("toml", "number", "x", "must be a whole number, not 'x'"),
         ("table", "count", "5", "must be a whole number, not '5'"),
         ("text", "count", "many", "must be a whole number, not 'many'"),
         ("text", "on", "yes", "must be true or false, not 'yes'"),
@@ -170,6 +174,21 @@ def test_a_value_of_another_type_is_told(form: str, key: str, given: object, tol
         everything(form, **{key: given})
 
     assert str(caught.value) == f"the file x: source.all.{key}: {told}"
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "given", "becomes"),
+    [
+        ("toml", "either", "x", "x"),
+        ("text", "either", "123", "123"),
+        ("toml", "number", 5, 5),
+        ("toml", "number", [5, 6], (5, 6)),
+        ("text", "number", "[5, 6]", (5, 6)),
+    ],
+)
+def test_of_several_types_the_first_that_fits_is_taken(form: str, key: str, given: object, becomes: object) -> None:
+    """And a text stays one where a text is wanted."""
+    assert getattr(everything(form, **{key: given}), key) == becomes
 
 
 def test_all_faults_are_told_at_once() -> None:
