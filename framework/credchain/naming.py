@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
+_CLOSE = 0.6
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that *name* most resembles, or None if nothing comes close."""
+    close = {candidate: _likeness(name.lower(), candidate.lower()) for candidate in known}
+    best = max(close, key=close.__getitem__, default=None)
+    return best if best is not None and close[best] >= _CLOSE else None
+
+
+def _likeness(name: str, known: str) -> float:
+    """How much two names resemble each other, from 0 to 1; what they differ in counts, not the words they share."""
     import difflib
 
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
+    whole = difflib.SequenceMatcher(None, name, known).ratio()
+    mine, theirs = (re.split(r"[_/-]", one) for one in (name, known))
+    rest = "".join(word for word in mine if word not in theirs)
+    other = "".join(word for word in theirs if word not in mine)
+    return min(whole, difflib.SequenceMatcher(None, rest, other).ratio()) if rest and other else whole
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

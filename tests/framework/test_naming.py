@@ -98,3 +98,20 @@ def test_the_value_of_an_unknown_keyword_is_not_shown() -> None:
         refuse_unknown(function, {"client_secrt": "hidden-value"})
 
     assert "hidden-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("exclude_enviroment_credential", "exclude_environment_credential"),
+        ("exclude_managed_identity_credentials", "exclude_managed_identity_credential"),
+        ("managed_identity_clientid", "managed_identity_client_id"),
+        ("exclude_cli_credential", None),
+        ("exclude_workload_identity_credential", None),
+    ],
+)
+def test_words_that_names_share_make_nothing_alike(name: str, expected: str | None) -> None:
+    """To leave out another source than the one that was meant would be worse than no suggestion."""
+    known = ("exclude_environment_credential", "exclude_managed_identity_credential", "managed_identity_client_id")
+
+    assert nearest(name, known) == expected
