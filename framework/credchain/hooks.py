@@ -54,6 +54,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pluggy
 
+from credchain import host
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,7 +65,8 @@ if TYPE_CHECKING:
 PROJECT = "credchain"
 ENTRY_POINTS = "credchain.providers"
 OBSERVERS = "credchain.observers"
-API_VERSION = 1
+API_VERSION = host.API_VERSION
+OLDEST_API_VERSION = 1
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 hookspec = pluggy.HookspecMarker(PROJECT)

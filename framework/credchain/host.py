@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+API_VERSION = 1
+FEATURES = frozenset({"events", "sources", "threads", "timeout"})
+
 
 class Clock(Protocol):
     """Time as an argument: the wall clock for expiry, the monotonic one for waiting."""
@@ -52,6 +55,9 @@ class Host:
             source is felt there too.
         emit: Takes the events of `credchain.events` for observers, if there are any.
         timeout: Seconds that the source may take for a token, retries included; None leaves it to its own plan.
+        api: The version of the plugin contract that this credchain has.
+        features: What a host offers beyond the first version of that contract, by name, so that a plugin for several
+            versions of credchain can ask.
     """
 
     transport: Transport
@@ -61,6 +67,8 @@ class Host:
     source: Callable[[str, Mapping[str, object]], Any] = attrs.field(default=_no_source, repr=False)
     emit: Callable[[Any], None] | None = attrs.field(default=None, repr=False)
     timeout: float | None = None
+    api: int = API_VERSION
+    features: frozenset[str] = FEATURES
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Run what would block the event loop (files, locks, key operations) in a worker thread."""

@@ -141,7 +141,7 @@ class Sources:
         from credchain.errors import ProviderLoadError
 
         try:
-            found = self.registry.find(provider)
+            found = self.registry.packages.find(provider)
         except ProviderLoadError:
             return Identity((provider,))  # the policy is not where this is told
         names = (provider, found.name, f"{found.distribution}/{found.name}")
@@ -189,12 +189,12 @@ class Sources:
 
     def _unknown(self, settings: Settings, name: str, origin: str, listed: set[str]) -> Fault | None:
         provider = settings.provider_of(name)
-        if provider in listed or provider in self.registry.builtins():
+        if provider in listed or provider in self.registry.packages.builtins():
             return None
         from credchain.errors import ProviderLoadError
 
         try:
-            self.registry.find(provider)
+            self.registry.packages.find(provider)
         except ProviderLoadError as error:
             key = f"source.{name}" if name in settings.places else ""
             return Fault(origin, key, str(error), source=name, distribution=error.distribution)
@@ -206,7 +206,7 @@ class Sources:
         wanted = settings.wanted.get(name)
         values = {key: value for key, value in settings.sources.get(name, {}).items() if value.form != "object"}
         disabled = (wanted is not None and not wanted.value) or settings.policy.denial((name, provider)) is not None
-        if not values or disabled or provider not in self.registry.builtins():
+        if not values or disabled or provider not in self.registry.packages.builtins():
             return []
         from credchain.settings.structuring import converted
 

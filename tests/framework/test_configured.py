@@ -21,6 +21,7 @@ from credchain.errors import (
     ProviderLoadError,
 )
 from credchain.host import Host
+from credchain.installed import Packages
 from credchain.registry import Registry
 from credchain.testing import FakeClock, FakeTransport, json_response, run, token_response
 
@@ -114,7 +115,7 @@ def chain(
         random=random.Random(1),
         environment=environment or {},
     )
-    registry = Registry(own=lambda: OWN, installed=lambda: [OWN, *others])
+    registry = Registry(Packages(own=lambda: OWN, installed=lambda: [OWN, *others]))
     return load_chain(config=config, host=host, registry=registry, **keywords)
 
 
@@ -321,7 +322,7 @@ def test_a_source_that_builds_on_itself_is_told(tmp_path: Path, acme: Distributi
     )
     (tmp_path / "acme_ring.py").write_text(code)
 
-    with pytest.raises(ProviderLoadError, match="it builds on itself: ring -> ring"):
+    with pytest.raises(ConfigurationError, match="it builds on itself: ring -> ring"):
         token_of(chain({}, Installed("ring", ring="acme_ring"), order=["ring"]))
 
 

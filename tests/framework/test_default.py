@@ -17,6 +17,7 @@ from credchain.chain import ChainedTokenCredential
 from credchain.default import DefaultAzureCredential
 from credchain.errors import ChainUnavailableError, ConfigurationError, ProviderLoadError
 from credchain.host import Host
+from credchain.installed import Packages
 from credchain.registry import Registry
 from credchain.settings import default_order
 from credchain.testing import FakeClock, FakeTransport, json_response, run, token_response
@@ -62,7 +63,7 @@ OWN = Installed("credchain", **{name: f"credchain_plugins.{name}" for name in (*
 
 def registry(*others: Distribution) -> Registry:
     """A registry where credchain and these are installed."""
-    return Registry(own=lambda: OWN, installed=lambda: [OWN, *others])
+    return Registry(Packages(own=lambda: OWN, installed=lambda: [OWN, *others]))
 
 
 def world(

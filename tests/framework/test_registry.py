@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib.metadata import Distribution, EntryPoint
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import pytest
 from credchain.errors import ProviderLoadError
 from credchain.events import SourceSelected
 from credchain.host import Host
+from credchain.installed import Packages
 from credchain.registry import Registry
 from credchain.testing import FakeTransport, StaticCredential
 
@@ -64,6 +66,25 @@ class Installed(Distribution):
         raise NotImplementedError(path)
 
 
+class Placed(Installed):
+    """A package in a directory."""
+
+    def __init__(self, name: str, version: str, location: Path, **sources: str) -> None:
+        super().__init__(name, version, **sources)
+        self._location = location
+
+    def locate_file(self, path: object) -> Path:
+        return self._location / str(path)
+
+
+class Twice(Installed):
+    """A package that lists its sources two times."""
+
+    def read_text(self, filename: str) -> str | None:
+        text = super().read_text(filename)
+        return text if text is None or filename != "entry_points.txt" else f"{text}\n{text.splitlines()[-1]}"
+
+
 class Ruined(Installed):
     """A package whose metadata were half removed."""
 
@@ -76,7 +97,7 @@ OWN = Installed("credchain", "1.2.3", environment="own_environment", managed_ide
 
 def registry(*others: Distribution, own: Distribution = OWN) -> Registry:
     """A registry in a world where these are installed."""
-    return Registry(own=lambda: own, installed=lambda: [*others, own])
+    return Registry(Packages(own=lambda: own, installed=lambda: [*others, own]))
 
 
 @pytest.fixture
@@ -107,7 +128,7 @@ def test_everything_installed_is_listed_and_nothing_imported() -> None:
     """Own sources first, strangers by name; the modules named do not even exist."""
     found = registry(
         Installed("zeta", "2", vault="no_such_module"), Installed("acme", "1.0", ledger="no_such_module")
-    ).discover()
+    ).packages.discover()
 
     assert [(one.name, one.package, one.builtin, one.refused) for one in found] == [
         ("environment", "credchain 1.2.3", True, None),
@@ -123,25 +144,25 @@ def test_own_sources_are_found_without_a_look_at_strangers() -> None:
     def scan() -> list[Distribution]:
         raise AssertionError("scanned")
 
-    lonely = Registry(own=lambda: OWN, installed=scan)
+    lonely = Registry(Packages(own=lambda: OWN, installed=scan))
 
-    assert list(lonely.builtins()) == ["environment", "managed_identity"]
-    assert lonely.find("environment").package == "credchain 1.2.3"
+    assert list(lonely.packages.builtins()) == ["environment", "managed_identity"]
+    assert lonely.packages.find("environment").package == "credchain 1.2.3"
 
 
 def test_other_entry_points_are_none_of_ours() -> None:
     """Only the group of providers counts."""
-    assert "tool" not in registry().builtins()
+    assert "tool" not in registry().packages.builtins()
 
 
 def test_a_package_that_claims_a_built_in_name_is_refused() -> None:
     """With both packages in the message; the name stays credchain's."""
     found = registry(Installed("evil", "6.6", environment="evil_module"))
 
-    refused = [one.refused for one in found.discover() if one.distribution == "evil"]
+    refused = [one.refused for one in found.packages.discover() if one.distribution == "evil"]
 
     assert refused == ["environment: evil 6.6 registers 'environment', which belongs to credchain 1.2.3"]
-    assert found.find("environment").package == "credchain 1.2.3"
+    assert found.packages.find("environment").package == "credchain 1.2.3"
 
 
 def test_a_built_in_name_is_refused_under_any_spelling() -> None:
@@ -149,13 +170,13 @@ def test_a_built_in_name_is_refused_under_any_spelling() -> None:
     found = registry(Installed("evil", "6.6", environment="evil_module"))
 
     with pytest.raises(ProviderLoadError, match=r"evil 6\.6 .* belongs to credchain 1\.2\.3"):
-        found.find("evil/environment")
+        found.packages.find("evil/environment")
 
 
 @pytest.mark.parametrize("name", ["credchain", "Credchain", "CREDCHAIN"])
 def test_a_second_credchain_adds_nothing(name: str) -> None:
     """Own sources come from the own distribution alone, whatever else bears its name."""
-    found = registry(Installed(name, "9.9", vault="x", environment="y")).discover()
+    found = registry(Installed(name, "9.9", vault="x", environment="y")).packages.discover()
 
     assert [one.package for one in found] == ["credchain 1.2.3", "credchain 1.2.3"]
 
@@ -164,14 +185,14 @@ def test_two_strangers_with_one_name_are_both_refused() -> None:
     """Each message names both packages, and how to name the one that is meant."""
     found = registry(Installed("acme", "1.0", vault="a"), Installed("zeta", "2", vault="z"))
 
-    refused = {one.distribution: one.refused or "" for one in found.discover() if not one.builtin}
+    refused = {one.distribution: one.refused or "" for one in found.packages.discover() if not one.builtin}
 
     for mine, other in (("acme", "zeta 2"), ("zeta", "acme 1.0")):
         assert refused[mine].startswith("vault: ")
         assert other in refused[mine]
         assert f"{mine}/vault" in refused[mine]
     with pytest.raises(ProviderLoadError, match="acme.*zeta"):
-        found.find("vault")
+        found.packages.find("vault")
 
 
 def test_a_rival_can_be_named_with_its_package(module: Callable[[str, str], str]) -> None:
@@ -184,14 +205,14 @@ def test_a_rival_can_be_named_with_its_package(module: Callable[[str, str], str]
     provider = found.load("zeta/vault")
     credential = found.build(provider, None, host())
 
-    assert found.find("zeta/vault").package == "zeta 2"
+    assert found.packages.find("zeta/vault").package == "zeta 2"
     assert isinstance(credential, StaticCredential)
     assert "vault_of_acme" not in sys.modules
 
 
 def test_a_package_that_is_installed_twice_is_one() -> None:
     """The one that comes first on the path is the one that Python imports."""
-    found = registry(Installed("acme", "1.0", vault="a"), Installed("Acme", "0.9", vault="a")).discover()
+    found = registry(Installed("acme", "1.0", vault="a"), Installed("Acme", "0.9", vault="a")).packages.discover()
 
     assert [(one.package, one.refused) for one in found if not one.builtin] == [("acme 1.0", None)]
 
@@ -200,7 +221,7 @@ def test_a_package_with_ruined_metadata_breaks_nobody() -> None:
     """A half removed package is a stranger's failure; the others are there as before."""
     found = registry(Ruined("ruin", "1", ruin="r"), Installed("acme", "1.0", vault="a"))
 
-    names = [one.name for one in found.discover()]
+    names = [one.name for one in found.packages.discover()]
 
     assert {"environment", "managed_identity", "vault"} <= set(names)
 
@@ -208,12 +229,57 @@ def test_a_package_with_ruined_metadata_breaks_nobody() -> None:
 def test_an_unknown_name_is_told_with_the_nearest_and_all() -> None:
     """What was said, what was perhaps meant, what there is."""
     with pytest.raises(ProviderLoadError) as caught:
-        registry(Installed("acme", "1.0", vault="a")).find("vaullt")
+        registry(Installed("acme", "1.0", vault="a")).packages.find("vaullt")
 
     assert str(caught.value) == (
         "no installed package has a source 'vaullt'; did you mean 'vault'? (known: environment, managed_identity, vault)"
     )
     assert (caught.value.source, caught.value.distribution) == ("vaullt", None)
+
+
+def test_what_lies_in_the_current_directory_is_not_used(tmp_path: Path) -> None:
+    """Whoever can put a file where a program is started does not get its tokens. It is listed, with the reason."""
+    here = Packages(own=lambda: OWN, installed=lambda: [stray], directory=lambda: str(tmp_path))
+    stray = Placed("stray", "1.0", tmp_path, vault="x")
+
+    for name in ("vault", "stray/vault"):
+        with pytest.raises(ProviderLoadError, match="lies in the current directory") as caught:
+            here.find(name)
+        assert str(tmp_path) in str(caught.value)
+    assert [one.final for one in here.discover()] == [False, False, True]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_what_everybody_may_write_is_not_used(tmp_path: Path) -> None:
+    """A package in such a directory may be anybody's."""
+    place = tmp_path / "packages"
+    place.mkdir()
+    open_to_all = registry(Placed("acme", "1.0", place, vault="x")).packages
+    assert open_to_all.find("vault").location == str(place)
+    place.chmod(0o777)
+
+    with pytest.raises(ProviderLoadError, match=r"acme 1\.0 in .*packages is not used: everybody may write"):
+        open_to_all.find("acme/vault")
+
+
+def test_a_clash_is_told_with_the_places_of_both(tmp_path: Path) -> None:
+    """Packages, versions and locations: enough to know what to remove."""
+    found = registry(Placed("acme", "1.0", tmp_path / "a", vault="x"), Placed("zeta", "2", tmp_path / "z", vault="y"))
+
+    with pytest.raises(ProviderLoadError) as caught:
+        found.packages.find("vault")
+
+    for part in (f"acme 1.0 in {tmp_path / 'a'}", f"zeta 2 in {tmp_path / 'z'}", "name it as acme/vault"):
+        assert part in str(caught.value)
+
+
+def test_a_package_that_registers_one_name_twice_is_refused() -> None:
+    """Which of the two was meant, nobody can tell."""
+    found = registry(Twice("acme", "1.0", vault="a"))
+
+    for name in ("vault", "acme/vault"):
+        with pytest.raises(ProviderLoadError, match=r"vault: acme 1\.0 registers it twice"):
+            found.packages.find(name)
 
 
 # Loading
@@ -222,8 +288,8 @@ def test_an_unknown_name_is_told_with_the_nearest_and_all() -> None:
 def test_a_source_is_imported_when_it_is_loaded_and_once(module: Callable[[str, str], str]) -> None:
     """Not when it is listed or found, and the second time is the first's result."""
     found = registry(Installed("acme", "1.0", vault=module("vault_lazy", VAULT)))
-    found.discover()
-    found.find("vault")
+    found.packages.discover()
+    found.packages.find("vault")
     before = "vault_lazy" in sys.modules
 
     provider = found.load("vault")
@@ -299,9 +365,40 @@ def test_a_source_that_nobody_loads_breaks_nobody(module: Callable[[str, str], s
         ),
         pytest.param(
             VAULT.replace('name="vault"', 'name="vault", api=99'),
-            "it was written for plugin API 99; this credchain has 1",
-            id="wrong API version",
+            "it was written for plugin API 99; this credchain has 1: it needs a newer credchain",
+            id="newer API version",
         ),
+        pytest.param(
+            VAULT.replace('name="vault"', 'name="vault", api=0'),
+            "it was written for plugin API 0; this credchain takes 1 to 1: the package is too old",
+            id="older API version",
+        ),
+        pytest.param(
+            VAULT.replace('name="vault"', 'name="vault", api="1"'),
+            "its api is '1', and not the number of the plugin API",
+            id="no API version",
+        ),
+        pytest.param(
+            VAULT.replace("@hookimpl\n", "@hookimpl(wrapper=True)\n").replace("return", "yield; return"),
+            "its hook credchain_provider asks for wrapper; hooks here are plain",
+            id="wrapper",
+        ),
+        pytest.param(
+            VAULT.replace("@hookimpl\n", "@hookimpl(hookwrapper=True)\n").replace("return", "yield; return"),
+            "its hook credchain_provider asks for hookwrapper",
+            id="old wrapper",
+        ),
+        pytest.param(
+            VAULT.replace("@hookimpl\n", "@hookimpl(tryfirst=True)\n"),
+            "its hook credchain_provider asks for tryfirst",
+            id="tryfirst",
+        ),
+        pytest.param(
+            VAULT + "\n@hookimpl\ndef credchain_events(event): ...",
+            "there is no hook credchain_events; did you mean 'credchain_event'?",
+            id="unknown hook",
+        ),
+        pytest.param("raise SystemExit(3)", "SystemExit: 3", id="import exits"),
     ],
 )
 def test_a_broken_package_is_named_and_recorded(module: Callable[[str, str], str], code: str, why: str) -> None:
@@ -376,7 +473,7 @@ def test_an_observer_hears_events_once_it_is_loaded(module: Callable[[str, str],
 def test_an_observer_that_raises_is_told_once_and_harms_nobody(
     module: Callable[[str, str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others hear every event; the log names the package, with the traceback, a single time."""
+    """It is switched off, and the log names the package, with the traceback; the others hear every event."""
     ledger = OBSERVER.replace('name="vault"', 'name="ledger"').replace("broken = False", "broken = True")
     found = registry(
         Installed("acme", "1.0", vault=module("vault_first", OBSERVER)),
@@ -391,8 +488,10 @@ def test_an_observer_that_raises_is_told_once_and_harms_nobody(
         for _ in range(3):
             found.emit(event)
 
-    assert [len(heard(name)) for name in ("vault_first", "vault_second", "vault_third")] == [3, 3, 3]
-    assert [record.getMessage() for record in caplog.records] == ["the observer wreck/ledger failed; this is told once"]
+    assert [len(heard(name)) for name in ("vault_first", "vault_second", "vault_third")] == [3, 1, 3]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the observer wreck/ledger failed, and hears nothing more"
+    ]
     assert caplog.records[0].exc_info
 
 
@@ -401,7 +500,7 @@ def test_an_observer_that_raises_is_told_once_and_harms_nobody(
 
 def test_the_real_registry_knows_credchain_s_sources() -> None:
     """The installed distribution registers each source by its own name."""
-    found = Registry().builtins()
+    found = Registry().packages.builtins()
 
     assert {"environment", "client_secret", "managed_identity"} <= set(found)
     assert all(one.builtin and isinstance(one.entry_point, EntryPoint) for one in found.values())

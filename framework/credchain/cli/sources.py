@@ -13,7 +13,7 @@ from credchain.errors import ClientAuthenticationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from credchain.registry import Found
+    from credchain.installed import Found
     from credchain.settings import Place, Plan
     from credchain.sources import Sources
 
@@ -31,7 +31,7 @@ def command() -> None:
         sources = DefaultAzureCredential(registry=registry).sources
     except ValueError as error:
         raise Told(f"Error: {error}", exit_code=WRONG_USE) from None
-    rows = [_row(found, sources) for found in _ordered(registry.discover(), sources.plan)]
+    rows = [_row(found, sources) for found in _ordered(registry.packages.discover(), sources.plan)]
     for line in table(("SOURCE", "PACKAGE", "PLACE"), rows):
         click.echo(line)
 

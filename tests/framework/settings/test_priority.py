@@ -57,7 +57,7 @@ def test_each_source_is_told_apart(field: str) -> None:
 @pytest.mark.parametrize("one", LISTED, ids=lambda one: one.name)
 def test_each_source_is_built_in(one: Listed) -> None:
     """The default order speaks of credchain's own sources alone, each in a known group."""
-    assert one.name in Registry().builtins()
+    assert one.name in Registry().packages.builtins()
     assert one.group in ("prod", "dev")
     assert one.exclude.startswith("exclude_")
     assert one.exclude.endswith("_credential")
