@@ -147,6 +147,28 @@ class Sources:
         names = (provider, found.name, f"{found.distribution}/{found.name}")
         return Identity(names, None if found.builtin else found.distribution)
 
+    def misfits(self, environment: Mapping[str, str] | None = None) -> list[Fault]:
+        """What is wrong with the settings of sources, strangers' included, whose packages are imported for that.
+
+        With *environment*, references are followed, and what a source in the chain needs must be there.
+        """
+        from credchain.errors import ProviderLoadError
+        from credchain.settings.structuring import converted, missing
+
+        faults: list[Fault] = []
+        placed = {place.name for place in self.plan.places}
+        for name in [name for name in self.settings.configured() if self._takes_part(self.settings, name)]:
+            said = self.settings.sources.get(name, {})
+            try:
+                cls = self.registry.load(self.settings.provider_of(name)).settings
+            except ProviderLoadError as error:
+                faults.append(Fault(_origin(said), f"source.{name}", str(error), source=name))
+                continue
+            faults += converted(cls, said, prefix=f"source.{name}.", environment=environment)[1]
+            if environment is not None and name in placed:
+                faults += missing(cls, said, source=name)
+        return faults
+
     def _denial(self, name: str) -> str | None:
         if not (self.settings.policy.deny or self.settings.policy.distributions):
             return None
@@ -179,8 +201,8 @@ class Sources:
         if settings.order is not None:
             named |= {name: settings.order.origin for name in settings.order.value if name != "..."}
         for name in settings.places:
-            said = [*settings.places[name].values(), *settings.sources.get(name, {}).values()]
-            named.setdefault(name, said[0].origin if said else "an empty table")
+            said = {**settings.places[name], **settings.sources.get(name, {})}
+            named.setdefault(name, _origin(said))
         unknown = [self._unknown(settings, name, origin, listed) for name, origin in named.items()]
         faults = [fault for fault in unknown if fault is not None]
         for name in settings.places:
@@ -203,14 +225,23 @@ class Sources:
     def _misfits(self, settings: Settings, name: str) -> list[Fault]:
         """What a built-in source's class cannot take of a table; a stranger's code is not loaded for that."""
         provider = settings.provider_of(name)
-        wanted = settings.wanted.get(name)
         values = {key: value for key, value in settings.sources.get(name, {}).items() if value.form != "object"}
-        disabled = (wanted is not None and not wanted.value) or settings.policy.denial((name, provider)) is not None
-        if not values or disabled or provider not in self.registry.packages.builtins():
+        if not values or not self._takes_part(settings, name) or provider not in self.registry.packages.builtins():
             return []
         from credchain.settings.structuring import converted
 
         return converted(self.registry.load(provider).settings, values, prefix=f"source.{name}.")[1]
+
+    @staticmethod
+    def _takes_part(settings: Settings, name: str) -> bool:
+        """Whether neither settings nor policy rule a source out by its name."""
+        wanted = settings.wanted.get(name)
+        ruled_out = settings.policy.denial((name, settings.provider_of(name)))
+        return ruled_out is None and (wanted is None or bool(wanted.value))
+
+
+def _origin(values: Mapping[str, Value]) -> str:
+    return next((value.origin for value in values.values()), "an empty table")
 
 
 def machine_host(

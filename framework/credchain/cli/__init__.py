@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_COMMANDS = ("demo", "emulator", "sources", "token")
+_COMMANDS = ("config", "demo", "emulator", "sources", "token")
 
 
 class _Lazy(click.Group):
@@ -19,7 +19,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: Any = importlib.import_module(f"credchain.cli.{cmd_name}").command
+        command: Any = importlib.import_module(f"credchain.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

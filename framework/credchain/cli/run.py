@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 FAILED = 1
 WRONG_USE = 2
+BROKEN = 3
 
 
 class Told(click.ClickException):
