@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
+
+from credchain.settings.document import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +89,21 @@ def test_nothing_of_a_machine_is_in_the_project() -> None:
     found = [str(file) for file in files if file.is_file() and pattern.search(file.read_text(errors="ignore"))]
 
     assert found == []
+
+
+def test_configuration_examples_are_right() -> None:
+    """Each example of a configuration file on a page is TOML, and has only the tables and keys that there are."""
+    examples = [
+        tomllib.loads(block)
+        for page in PAGES
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    ]
+    ours = [document for document in examples if {"chain", "source", "policy", "profile"} & set(document)]
+
+    readings = [read_document(document, origin="the example", profile=None) for document in ours]
+
+    assert len(ours) >= 5
+    assert [str(fault) for reading in readings for fault in reading.faults] == []
 
 
 def test_proofs_exist() -> None:
