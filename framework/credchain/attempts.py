@@ -36,3 +36,12 @@ class Attempt:
     def __str__(self) -> str:
         said = f": {self.reason}" if self.reason else ""
         return f"{self.source} ({self.outcome}, {self.seconds * 1000:.0f} ms){said}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The attempt as values that JSON has, for structured logs; a reason or distribution that is empty is left out."""
+        told: dict[str, object] = {"source": self.source, "outcome": self.outcome.value, "seconds": self.seconds}
+        if self.reason:
+            told["reason"] = self.reason
+        if self.distribution:
+            told["distribution"] = self.distribution
+        return told

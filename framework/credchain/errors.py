@@ -13,7 +13,8 @@
     └── ConfigurationError (ValueError)  a setting that cannot be followed
         └── ProviderLoadError            a source that was named cannot be loaded
 
-No error carries a request, a response, a token or a secret: there is nothing in them that a log must not show.
+No error carries a request, a response, a token or a secret: there is nothing in them that a log must not show. Each
+has ``to_dict()``, its values as plain data for logs that are read by programs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import ClientAuthenticationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from credchain.attempts import Attempt
     from credchain.settings.faults import Fault
@@ -51,6 +52,10 @@ class CredentialUnavailableError(ClientAuthenticationError):  # type: ignore[mis
     def __reduce__(self) -> Any:
         return _remade, (type(self), self.message), _state(self)
 
+    def to_dict(self) -> dict[str, object]:
+        """The error as values that JSON has: ``kind`` (the name of its class) and ``message``."""
+        return _plain(self, self.message, {})
+
 
 class ChainUnavailableError(CredentialUnavailableError):
     """Every source of a chain said that it does not apply.
@@ -62,6 +67,10 @@ class ChainUnavailableError(CredentialUnavailableError):
     def __init__(self, message: str, *, attempts: Sequence[Attempt]) -> None:
         super().__init__(message)
         self.attempts = tuple(attempts)
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as values that JSON has, with its attempts as a list of such values."""
+        return {**super().to_dict(), **_plain_attempts(self.attempts)}
 
 
 class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc, unused-ignore]
@@ -79,6 +88,8 @@ class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc
         claims: The claims challenge to pass on to the next token request, as JSON text.
         retry_after: Seconds that the service asked to wait.
         http_status: The status of the answer.
+        advice: What to do, in one sentence that the message ends with; for numbers in `credchain.advice`.
+        source: The source that was refused, where whoever raised the error named it.
     """
 
     error: str | None  # type: ignore[assignment]  # azure-core keeps a parsed body here; ours has none
@@ -95,6 +106,8 @@ class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc
         claims: str | None = None,
         retry_after: float | None = None,
         http_status: int | None = None,
+        advice: str | None = None,
+        source: str | None = None,
     ) -> None:
         super().__init__(message=message)
         self.error = error
@@ -105,9 +118,31 @@ class AuthenticationFailedError(ClientAuthenticationError):  # type: ignore[misc
         self.claims = claims
         self.retry_after = retry_after
         self.http_status = http_status
+        self.advice = advice
+        self.source = source
 
     def __reduce__(self) -> Any:
         return _remade, (type(self), self.message), _state(self)
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as values that JSON has, without those that are None or empty.
+
+        ``kind`` is the name of its class; the other keys are those of the attributes. Of a claims challenge it only
+        says that there is one, as ``claims_challenge``: what is in it concerns the next request, not the reader.
+        """
+        values = {
+            "source": self.source,
+            "error": self.error,
+            "error_codes": list(self.error_codes),
+            "suberror": self.suberror,
+            "correlation_id": self.correlation_id,
+            "trace_id": self.trace_id,
+            "retry_after": self.retry_after,
+            "http_status": self.http_status,
+            "advice": self.advice,
+            "claims_challenge": True if self.claims else None,
+        }
+        return _plain(self, self.message, values)
 
 
 class TransportError(AuthenticationFailedError):
@@ -122,6 +157,7 @@ class ChainStoppedError(AuthenticationFailedError):
 
     Attributes:
         attempts: What became of each source that was asked, the failed one last.
+        source: The failed one's name in the chain.
     """
 
     def __init__(self, message: str, *, attempts: Sequence[Attempt], cause: BaseException) -> None:
@@ -135,8 +171,14 @@ class ChainStoppedError(AuthenticationFailedError):
             claims=_text(cause, "claims"),
             retry_after=getattr(cause, "retry_after", None),
             http_status=getattr(cause, "http_status", None),
+            advice=_text(cause, "advice"),
+            source=attempts[-1].source if attempts else None,
         )
         self.attempts = tuple(attempts)
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as values that JSON has, with its attempts as a list of such values."""
+        return {**super().to_dict(), **_plain_attempts(self.attempts)}
 
 
 class ConfigurationError(ValueError):
@@ -152,6 +194,10 @@ class ConfigurationError(ValueError):
 
     def __reduce__(self) -> Any:
         return functools.partial(ConfigurationError, faults=self.faults), self.args
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as values that JSON has: ``kind`` (the name of its class), ``message``, and ``faults`` one by one."""
+        return _plain(self, str(self), {"faults": [str(fault) for fault in self.faults]})
 
 
 class ProviderLoadError(ConfigurationError):
@@ -174,6 +220,10 @@ class ProviderLoadError(ConfigurationError):
             ProviderLoadError, source=self.source, distribution=self.distribution, faults=self.faults
         )
         return made, self.args
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as values that JSON has, with ``source`` and ``distribution``."""
+        return {**super().to_dict(), **_said({"source": self.source, "distribution": self.distribution})}
 
 
 def _remade(cls: type[ClientAuthenticationError], message: str) -> ClientAuthenticationError:
@@ -198,6 +248,19 @@ def _state(error: ClientAuthenticationError) -> dict[str, Any]:
     """What of an error goes into a pickle: its values, and not where it was raised."""
     left_behind = ("exc_type", "exc_value", "exc_traceback", "exc_msg", "inner_exception")
     return {**dict.fromkeys(left_behind), **{k: v for k, v in vars(error).items() if k not in left_behind}}
+
+
+def _plain(error: Exception, message: str, values: Mapping[str, object]) -> dict[str, object]:
+    """An error's kind and message, and those of *values* that say something; a number says something, even 0."""
+    return {"kind": type(error).__name__, "message": message, **_said(values)}
+
+
+def _said(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None and value not in ("", [])}
+
+
+def _plain_attempts(attempts: Sequence[Attempt]) -> dict[str, object]:
+    return {"attempts": [attempt.to_dict() for attempt in attempts]} if attempts else {}
 
 
 def _text(error: BaseException, name: str) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from credchain.advice import advice_for
 from credchain.errors import AuthenticationFailedError
 from credchain.http import Request
 from credchain.tokens import AccessTokenInfo
@@ -35,6 +36,8 @@ JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SCOPE = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
 _CAPABILITY = {"access_token": {"xms_cc": {"values": ["CP1"]}}}
 _LONG_LIVED = 7200.0
+_NUMBER = re.compile(r"\s*AADSTS(\d{1,12}):", re.ASCII)
+_TRACES = re.compile(r"\s*Trace ID: .*", re.DOTALL)
 
 
 @attrs.frozen
@@ -136,30 +139,54 @@ def parse_grant(response: Response, *, source: str, now: float) -> Grant:
 
 
 def failure(response: Response, *, source: str, now: float) -> AuthenticationFailedError:
-    """The error that an answer means. Of a body that is no OAuth error, only the content type is told."""
+    """The error that an answer means. Of a body that is no OAuth error, only the content type is told.
+
+    The message is one line: the source, the first line of what the service said, and what to do about it where that is
+    known (`credchain.advice`).
+    """
     payload = json_object(response) or {}
-    description = _text(payload.get("error_description"))
-    code = _text(payload.get("error"))
-    if description:
-        said = f"the service answered: {description.splitlines()[0]}"
-    elif code:
-        said = f"the service answered {code!r} with status {response.status}"
-    else:
-        kind = response.headers.get("content-type") or "no content type"
-        size = "an empty body" if not response.body else "a body that is no token answer"
-        said = f"the service answered with status {response.status}, {kind}, and {size}"
-    codes = payload.get("error_codes")
+    codes = _numbers(payload)
+    advice = advice_for(codes)
+    said = _said(response, payload)
     return AuthenticationFailedError(
-        f"{source}: {said}",
-        error=code,
-        error_codes=[number for number in codes if isinstance(number, int)] if isinstance(codes, list) else (),
+        f"{source}: {_with_advice(said, advice) if advice else said}",
+        error=_text(payload.get("error")),
+        error_codes=codes,
         suberror=_text(payload.get("suberror")),
         correlation_id=_text(payload.get("correlation_id")),
         trace_id=_text(payload.get("trace_id")),
         claims=_text(payload.get("claims")),
         retry_after=retry_after(response, now=now),
         http_status=response.status,
+        advice=advice,
+        source=source,
     )
+
+
+def _said(response: Response, payload: Mapping[str, Any]) -> str:
+    """What the service answered, in one line."""
+    description, code = _text(payload.get("error_description")), _text(payload.get("error"))
+    lines = description.strip().splitlines() if description else []
+    if lines:
+        return f"the service answered: {lines[0]}"
+    if code:
+        return f"the service answered {code!r} with status {response.status}"
+    kind = response.headers.get("content-type") or "no content type"
+    size = "an empty body" if not response.body else "a body that is no token answer"
+    return f"the service answered with status {response.status}, {kind}, and {size}"
+
+
+def _numbers(payload: Mapping[str, Any]) -> tuple[int, ...]:
+    """Entra's numbers for an error: those it lists, else the one that its sentence begins with."""
+    listed = payload.get("error_codes")
+    codes = [code for code in listed if type(code) is int] if isinstance(listed, list) else []
+    begins = None if codes else _NUMBER.match(_text(payload.get("error_description")) or "")
+    return (int(begins[1]),) if begins else tuple(codes)
+
+
+def _with_advice(said: str, advice: str) -> str:
+    """A sentence that ends with what to do; Entra's trace ids, which are attributes, make room for it."""
+    return f"{_TRACES.sub('', said).rstrip('. ')}; to do: {advice}"
 
 
 def retry_after(response: Response, *, now: float) -> float | None:

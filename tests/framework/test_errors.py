@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+from typing import Any
 
 import pytest
 from azure.core.exceptions import AzureError
@@ -33,7 +35,10 @@ FIELDS = {
     "claims": "{}",
     "retry_after": 3.0,
     "http_status": 401,
+    "advice": "give the secret's value",
 }
+
+PLANTED = '{"access_token": {"acrs": {"value": "planted-claim"}}}'
 
 
 def refusal() -> AuthenticationFailedError:
@@ -48,6 +53,8 @@ def refusal() -> AuthenticationFailedError:
         claims="{}",
         retry_after=3.0,
         http_status=401,
+        advice="give the secret's value",
+        source="two",
     )
 
 
@@ -121,6 +128,7 @@ def test_a_stopped_chain_tells_what_its_source_said() -> None:
 
     assert {name: getattr(error, name) for name in FIELDS} == FIELDS
     assert error.attempts == ATTEMPTS
+    assert error.source == "two"
 
 
 def test_a_stopped_chain_survives_a_stranger_s_error() -> None:
@@ -158,6 +166,116 @@ def test_an_error_crosses_to_another_process(error: Exception, remade: object) -
         assert getattr(again, name, None) == getattr(error, name, None)
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            CredentialUnavailableError("one: not here"),
+            {"kind": "CredentialUnavailableError", "message": "one: not here"},
+            id="unavailable",
+        ),
+        pytest.param(
+            ChainUnavailableError("no source", attempts=ATTEMPTS[:1]),
+            {
+                "kind": "ChainUnavailableError",
+                "message": "no source",
+                "attempts": [{"source": "one", "outcome": "unavailable", "seconds": 0.0, "reason": "not here"}],
+            },
+            id="a chain of unavailable ones",
+        ),
+        pytest.param(
+            refusal(),
+            {
+                "kind": "AuthenticationFailedError",
+                "message": "two: refused",
+                "source": "two",
+                "error": "invalid_client",
+                "error_codes": [7000215],
+                "suberror": "basic_action",
+                "correlation_id": "c-1",
+                "trace_id": "t-1",
+                "retry_after": 3.0,
+                "http_status": 401,
+                "advice": "give the secret's value",
+                "claims_challenge": True,
+            },
+            id="refused",
+        ),
+        pytest.param(
+            AuthenticationFailedError("two: busy", error="", retry_after=0.0, http_status=503),
+            {"kind": "AuthenticationFailedError", "message": "two: busy", "retry_after": 0.0, "http_status": 503},
+            id="what was not said is left out, a zero is not",
+        ),
+        pytest.param(
+            TransportError("two: no answer"), {"kind": "TransportError", "message": "two: no answer"}, id="no answer"
+        ),
+        pytest.param(
+            ChainStoppedError("stopped", attempts=ATTEMPTS, cause=TransportError("two: no answer", http_status=502)),
+            {
+                "kind": "ChainStoppedError",
+                "message": "stopped",
+                "source": "two",
+                "http_status": 502,
+                "attempts": [
+                    {"source": "one", "outcome": "unavailable", "seconds": 0.0, "reason": "not here"},
+                    {"source": "two", "outcome": "failed", "seconds": 0.0, "reason": "refused"},
+                ],
+            },
+            id="a stopped chain",
+        ),
+        pytest.param(
+            ChainStoppedError("stopped", attempts=(), cause=ValueError("no")),
+            {"kind": "ChainStoppedError", "message": "stopped"},
+            id="a chain that asked nobody",
+        ),
+        pytest.param(
+            ConfigurationError("order: wrong"), {"kind": "ConfigurationError", "message": "order: wrong"}, id="setting"
+        ),
+        pytest.param(
+            ProviderLoadError("vault: broken", source="vault", distribution="acme 1.0"),
+            {
+                "kind": "ProviderLoadError",
+                "message": "vault: broken",
+                "source": "vault",
+                "distribution": "acme 1.0",
+            },
+            id="a broken package",
+        ),
+        pytest.param(
+            ProviderLoadError("vault: unknown", source="vault"),
+            {"kind": "ProviderLoadError", "message": "vault: unknown", "source": "vault"},
+            id="no package",
+        ),
+    ],
+)
+def test_a_structured_log_gets_plain_values(error: Any, expected: dict[str, object]) -> None:
+    """to_dict() has what the error says, no more, and all of it survives JSON."""
+    found = error.to_dict()
+
+    assert found == expected
+    assert json.loads(json.dumps(found)) == expected
+
+
+def test_a_claims_challenge_is_mentioned_and_not_told() -> None:
+    """What a policy demands is for the next request, not for a log."""
+    error = AuthenticationFailedError("two: refused", claims=PLANTED)
+    chain = ChainStoppedError("stopped", attempts=ATTEMPTS, cause=error)
+
+    told = json.dumps([error.to_dict(), chain.to_dict()])
+
+    assert told.count('"claims_challenge": true') == 2
+    assert "planted" not in told
+
+
+def test_every_error_has_plain_values_in_a_child_of_a_stranger() -> None:
+    """Somebody's own kind of error is told by its own name."""
+
+    class NoVaultError(CredentialUnavailableError):
+        pass
+
+    assert NoVaultError("vault: sealed").to_dict() == {"kind": "NoVaultError", "message": "vault: sealed"}
+
+
 def _stranger(name: str, parent: type[CoreError] = CoreError) -> CoreError:
     error: CoreError = type(name, (parent,), {})(message="no")
     return error
@@ -186,3 +304,19 @@ def test_an_attempt_reads_as_one_line() -> None:
     """Source, outcome, time, and why."""
     assert str(Attempt("one", Outcome.UNAVAILABLE, "not here", 0.25)) == "one (unavailable, 250 ms): not here"
     assert str(Attempt("one", Outcome.TOKEN)) == "one (token, 0 ms)"
+
+
+def test_an_attempt_is_plain_values() -> None:
+    """For structured logs; the outcome is a text and nothing else, and what is empty is left out."""
+    full = Attempt("one", Outcome.FAILED, "refused", 0.25, "acme 1.0").to_dict()
+    bare = Attempt("one", Outcome.TOKEN).to_dict()
+
+    assert full == {
+        "source": "one",
+        "outcome": "failed",
+        "seconds": 0.25,
+        "reason": "refused",
+        "distribution": "acme 1.0",
+    }
+    assert type(full["outcome"]) is str
+    assert bare == {"source": "one", "outcome": "token", "seconds": 0.0}

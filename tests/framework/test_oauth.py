@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from credchain.advice import ADVICE
 from credchain.errors import AuthenticationFailedError, CredentialUnavailableError
 from credchain.http import Response
 from credchain.oauth import (
@@ -295,8 +296,8 @@ def test_the_fields_of_an_error_are_its_attributes() -> None:
         json_response(
             {
                 "error": "invalid_client",
-                "error_description": "AADSTS7000215: Invalid client secret.\r\nTrace ID: t-1",
-                "error_codes": [7000215],
+                "error_description": "AADSTS7000999: Invalid client secret.\r\nTrace ID: t-1",
+                "error_codes": [7000999],
                 "timestamp": "2026-11-01 00:00:00Z",
                 "trace_id": "t-1",
                 "correlation_id": "c-1",
@@ -307,12 +308,72 @@ def test_the_fields_of_an_error_are_its_attributes() -> None:
         )
     )
 
-    assert error.message == "here: the service answered: AADSTS7000215: Invalid client secret."
+    assert error.message == "here: the service answered: AADSTS7000999: Invalid client secret."
     said = {name: getattr(error, name) for name in ("error", "error_codes", "suberror")}
-    assert said == {"error": "invalid_client", "error_codes": (7000215,), "suberror": "bad_secret"}
+    assert said == {"error": "invalid_client", "error_codes": (7000999,), "suberror": "bad_secret"}
     assert (error.trace_id, error.correlation_id, error.claims) == ("t-1", "c-1", '{"access_token":{}}')
     assert (error.http_status, error.retry_after) == (401, None)
+    assert (error.source, error.advice) == ("here", None)
     assert not isinstance(error, CredentialUnavailableError)
+
+
+TRACES = "Trace ID: t-1 Correlation ID: c-1 Timestamp: 2026-11-01 00:00:00Z"
+DESCRIBED = "AADSTS7000215: Invalid client secret provided"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        pytest.param(
+            {"error_description": f"{DESCRIBED}.\r\n{TRACES}", "error_codes": [7000215]}, DESCRIBED, id="lines"
+        ),
+        pytest.param({"error_description": f"{DESCRIBED}. {TRACES}", "error_codes": [7000215]}, DESCRIBED, id="line"),
+        pytest.param({"error_description": f"{DESCRIBED}. {TRACES}"}, DESCRIBED, id="number in the sentence alone"),
+        pytest.param({"error_description": f" {DESCRIBED}", "error_codes": []}, DESCRIBED, id="no number listed"),
+        pytest.param({"error_description": DESCRIBED, "error_codes": ["7000215"]}, DESCRIBED, id="a text listed"),
+        pytest.param(
+            {"error_description": "Refused.", "error_codes": [7000215]}, "Refused", id="number in the list alone"
+        ),
+    ],
+)
+def test_a_refusal_ends_with_what_to_do(fields: dict[str, Any], said: str) -> None:
+    """One line, wherever the number stands: the service's sentence without its trace ids, and the advice for it."""
+    error = refused(json_response({"error": "invalid_client", **fields}, status=401))
+
+    assert error.message == f"here: the service answered: {said}; to do: {ADVICE[7000215]}"
+    assert (error.error_codes, error.advice) == ((7000215,), ADVICE[7000215])
+
+
+def test_a_bare_number_has_advice_as_well() -> None:
+    """Behind the status, where the service says nothing in words."""
+    error = refused(json_response({"error": "invalid_request", "error_codes": [90002]}, status=400))
+
+    assert error.message == (f"here: the service answered 'invalid_request' with status 400; to do: {ADVICE[90002]}")
+
+
+def test_a_refusal_without_advice_keeps_its_trace_ids() -> None:
+    """Whom nothing can be advised will ask the service's support, which asks for them."""
+    error = refused(json_response({"error": "x", "error_description": f"AADSTS1: No. {TRACES}"}, status=400))
+
+    assert error.message == f"here: the service answered: AADSTS1: No. {TRACES}"
+    assert (error.error_codes, error.advice) == ((1,), None)
+
+
+@pytest.mark.parametrize("description", ["7000215: no", "see AADSTS7000215: no", "AADSTS: no", "AADSTS" + "9" * 5000])
+def test_a_number_is_one_only_where_entra_puts_it(description: str) -> None:
+    """A sentence that mentions a number somewhere is about something else."""
+    error = refused(json_response({"error": "x", "error_description": description}, status=400))
+
+    assert (error.error_codes, error.advice) == ((), None)
+
+
+def test_listed_numbers_win_over_the_sentence() -> None:
+    """The list is the machine's part of the answer; what is no number in it is left out."""
+    answer = {"error": "x", "error_description": DESCRIBED, "error_codes": [True, "7", None, 90002]}
+
+    error = refused(json_response(answer, status=400))
+
+    assert (error.error_codes, error.advice) == ((90002,), ADVICE[90002])
 
 
 def test_what_an_error_does_not_say_is_none() -> None:
@@ -321,7 +382,7 @@ def test_what_an_error_does_not_say_is_none() -> None:
 
     assert error.message == "here: the service answered 'temporarily_unavailable' with status 503"
     assert error.error_codes == ()
-    for name in ("suberror", "correlation_id", "trace_id", "claims", "retry_after"):
+    for name in ("suberror", "correlation_id", "trace_id", "claims", "retry_after", "advice"):
         assert getattr(error, name) is None
 
 
