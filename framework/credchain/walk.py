@@ -15,6 +15,7 @@ from credchain.attempts import Attempt, Outcome
 from credchain.errors import (
     ChainStoppedError,
     ChainUnavailableError,
+    ClientAuthenticationError,
     CredentialUnavailableError,
     TransportError,
     is_unavailable,
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("credchain")
 
 _STAGGER_SECONDS = 0.05
+_LOADING_SECONDS = 1.0
 _SOURCE_SECONDS = 10.0
 
 
 class Walk:
-    """One way along a chain. Detections are tasks of it, and end with it.
+    """One way along a chain. Opening sources and detection are tasks of it, and end with it.
 
     Args:
         links: The chain's places, in order.
@@ -53,7 +55,7 @@ class Walk:
         self.attempts: list[Attempt] = []
         self.start = self.host.clock.monotonic()
         self.now_at = self.links[0], self.start
-        self._detections: dict[int, asyncio.Task[BaseException | None]] = {}
+        self._preparations: dict[int, asyncio.Task[BaseException | None]] = {}
 
     @property
     def seconds(self) -> float:
@@ -97,18 +99,16 @@ class Walk:
         )
 
     async def end(self) -> None:
-        """Cancel the detections that nobody waits for any more."""
-        for task in self._detections.values():
+        """Cancel the preparations that nobody waits for any more."""
+        for task in self._preparations.values():
             task.cancel()
-        if self._detections:
-            await asyncio.wait(self._detections.values())
+        if self._preparations:
+            await asyncio.wait(self._preparations.values())
 
     async def _turn(self, index: int, link: Link) -> Any:
         """What asking one source gives."""
-        if link.credential is None:
-            link.credential = await link.open()
-        if self._detects(link):
-            absent = await self._detected(index)
+        if link.credential is None or self._detects(link):
+            absent = await self._prepared(index)
             if absent is not None:
                 raise absent
         return await self._ask(link)
@@ -133,39 +133,47 @@ class Walk:
         """Whether the source is asked first whether it applies: not where it is the only one, or named explicitly."""
         return len(self.links) > 1 and not link.explicit and hasattr(link.credential, "detect")
 
-    async def _detected(self, index: int) -> BaseException | None:
-        """What a source's detection says; while it takes long, those of the next sources begin."""
-        task = self._detect(index)
+    async def _prepared(self, index: int) -> BaseException | None:
+        """Why a source cannot be asked for a token, or None; while that takes long, the next sources are prepared."""
+        task = self._preparation(index)
         following = iter(range(index + 1, len(self.links)))
         limit = self.links[index].timeout or _SOURCE_SECONDS
         begun = self.host.clock.monotonic()
         while not task.done():
             await asyncio.wait([task], timeout=_STAGGER_SECONDS)
             if self.host.clock.monotonic() - begun > limit:
-                return CredentialUnavailableError(f"it did not tell within {limit:g} s whether it applies")
-            upcoming = None if task.done() else next(following, None)
-            if upcoming is not None:
-                await self._begin_detection(upcoming)
+                return self._unprepared(self.links[index], limit)
+            loading = self.links[index].credential is None and self.host.clock.monotonic() - begun < _LOADING_SECONDS
+            upcoming = None if task.done() or loading else next(following, None)
+            if upcoming is not None and self._remembered(self.links[upcoming]) is None:
+                self._preparation(upcoming)
         return task.result()
 
-    async def _begin_detection(self, index: int) -> None:
-        link = self.links[index]
-        if self._remembered(link) is not None:
-            return
-        if link.credential is None:
-            try:
-                link.credential = await link.open()
-            except Exception:
-                return  # the source's own turn will open it again, and tell
-        if self._detects(link):
-            self._detect(index)
-
-    def _detect(self, index: int) -> asyncio.Task[BaseException | None]:
-        task = self._detections.get(index)
+    def _preparation(self, index: int) -> asyncio.Task[BaseException | None]:
+        task = self._preparations.get(index)
         if task is None:
-            task = asyncio.create_task(_absence(self.links[index].credential))
-            self._detections[index] = task
+            task = asyncio.create_task(self._prepare(self.links[index]))
+            self._preparations[index] = task
         return task
+
+    async def _prepare(self, link: Link) -> BaseException | None:
+        """Open a source, and ask it whether it applies. What goes wrong is for its turn to tell, so it is a value here."""
+        try:
+            if link.credential is None:
+                link.credential = await link.open()
+            if self._detects(link):
+                await link.credential.detect()
+        except Exception as error:
+            return error
+        return None
+
+    @staticmethod
+    def _unprepared(link: Link, limit: float) -> ClientAuthenticationError:
+        """The error of a source that was not ready in time: one that the user named must not be passed over."""
+        if link.credential is not None:
+            return CredentialUnavailableError(f"it did not tell within {limit:g} s whether it applies")
+        late = f"its package was not loaded within {limit:g} s"
+        return TransportError(f"{link.name}: {late}") if link.explicit else CredentialUnavailableError(late)
 
     def _judge(self, link: Link, error: AzureError, begun: float) -> None:
         """The law: note that a source is unavailable; stop at everything else."""
@@ -229,15 +237,6 @@ async def _token_from(credential: Any, request: TokenRequest) -> Any:
             else credential.get_token_info(*request.scopes)
         )
     return await credential.get_token(*request.scopes, **options)
-
-
-async def _absence(credential: Any) -> BaseException | None:
-    """Why a source does not apply, or None if it does. Other errors are for its turn, so they are values here too."""
-    try:
-        await credential.detect()
-    except Exception as error:
-        return error
-    return None
 
 
 def _reason(link: Link, error: Exception) -> str:

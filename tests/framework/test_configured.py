@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import random
 import sys
@@ -442,3 +443,75 @@ def test_configuration_and_inner_errors_are_of_the_right_kind() -> None:
         token_of(credential)
     assert [str(one.outcome) for one in credential.attempts] == ["unavailable"]
     assert attrs.asdict(credential.attempts[0])["source"] == "environment"
+
+
+# A package that takes its time
+
+
+SLOW = """
+import threading
+
+begun, go_on = threading.Event(), threading.Event()
+begun.set()
+go_on.wait(30)
+
+from credchain import Provider, hookimpl
+from credchain.testing import StaticCredential
+
+@hookimpl
+def credchain_provider():
+    return Provider(name="slow", build=lambda settings, host: StaticCredential("from the slow one"))
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Distribution]:
+    """A package whose import takes long; ended with the test."""
+    sys.path.insert(0, str(tmp_path))
+    (tmp_path / "acme_slow.py").write_text(SLOW, encoding="utf-8")
+    yield Installed("snail", slow="acme_slow")
+    module = sys.modules.get("acme_slow")
+    if module is not None:
+        module.go_on.set()
+    sys.path.remove(str(tmp_path))
+    sys.modules.pop("acme_slow", None)
+
+
+def test_a_package_that_loads_for_ever_is_given_up(slow: Distribution) -> None:
+    """After its deadline. It was named, so the chain stops; and says so in time, not when the import has ended."""
+    host = Host(transport=FakeTransport(token_response()), environment=SERVICE_PRINCIPAL)
+    registry = Registry(Packages(own=lambda: OWN, installed=lambda: [OWN, slow]))
+    config = {"chain": {"order": ["slow", "environment"]}, "source": {"slow": {"timeout": 0.2}}}
+    credential = load_chain(config=config, host=host, registry=registry)
+
+    async def main() -> str:
+        try:
+            await credential.get_token(SCOPE)
+        except ChainStoppedError as error:
+            return str(error)
+        finally:
+            sys.modules["acme_slow"].go_on.set()
+        return "a token"
+
+    said = asyncio.run(main())
+    assert "the chain stopped at slow" in said
+    assert "its package was not loaded within 0.7 s" in said
+
+
+def test_a_package_that_loads_slowly_may_be_passed_over_where_settings_say_so(slow: Distribution) -> None:
+    """The others give their tokens as ever."""
+    host = Host(transport=FakeTransport(token_response()), environment=SERVICE_PRINCIPAL)
+    registry = Registry(Packages(own=lambda: OWN, installed=lambda: [OWN, slow]))
+    table = {"timeout": 0.2, "on_failure": "continue"}
+    credential = load_chain(
+        config={"chain": {"order": ["slow", "environment"]}, "source": {"slow": table}}, host=host, registry=registry
+    )
+
+    async def main() -> str:
+        try:
+            return (await credential.get_token(SCOPE)).token
+        finally:
+            sys.modules["acme_slow"].go_on.set()
+
+    assert asyncio.run(main()) == "a-token"
+    assert credential.selected == "environment"
