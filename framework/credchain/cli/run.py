@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from credchain.errors import ClientAuthenticationError
+from credchain.errors import ClientAuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -35,12 +35,14 @@ class Told(click.ClickException):
 def run(main: Coroutine[Any, Any, T]) -> T:
     """The result of *main*. Errors that a user can do something about become sentences and exit codes.
 
-    Exit codes: 1 for no token, 2 for a wrong argument or setting, 130 if interrupted.
+    Exit codes: 1 for no token, 2 for a wrong argument, 3 for a wrong setting, 130 if interrupted.
     """
     try:
         return asyncio.run(main)
     except ClientAuthenticationError as error:
         raise Told(str(error.message)) from None
+    except ConfigurationError as error:
+        raise Told(f"Error: {error}", exit_code=BROKEN) from None
     except ValueError as error:
         raise Told(f"Error: {error}", exit_code=WRONG_USE) from None
     except KeyboardInterrupt:

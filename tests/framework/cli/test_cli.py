@@ -19,6 +19,7 @@ from credchain.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from credchain.emulator import Emulator
 
@@ -124,23 +125,25 @@ def test_no_token_is_told_in_sentences(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "told"),
+    ("arguments", "environment", "told", "code"),
     [
-        (["token"], {}, "Missing argument 'SCOPE...'"),
-        (["token", "sc*pe"], {"CREDCHAIN_ORDER": "environment"}, "no identity is described"),
-        (["token", SCOPE], {"CREDCHAIN_ORDER": "enviroment"}, "did you mean 'environment'"),
-        (["sources"], {"CREDCHAIN_DISABLE": "nosuch"}, "no installed package has a source 'nosuch'"),
-        (["sources"], {"CREDCHAIN_DISABLE": "environment,managed_identity"}, "no source is enabled"),
-        (["toke"], {}, "No such command 'toke'"),
-        (["emulator", "--port", "70000"], {}, "70000 is not in the range"),
+        (["token"], {}, "Missing argument 'SCOPE...'", 2),
+        (["token", "sc*pe"], {"CREDCHAIN_ORDER": "environment"}, "no identity is described", 1),
+        (["token", SCOPE], {"CREDCHAIN_ORDER": "enviroment"}, "did you mean 'environment'", 3),
+        (["sources"], {"CREDCHAIN_DISABLE": "nosuch"}, "no installed package has a source 'nosuch'", 3),
+        (["sources"], {"CREDCHAIN_DISABLE": "environment,managed_identity"}, "no source is enabled", 3),
+        (["toke"], {}, "No such command 'toke'", 2),
+        (["emulator", "--port", "70000"], {}, "70000 is not in the range", 2),
     ],
     ids=["no scope", "no identity", "unknown source", "unknown name", "nothing enabled", "unknown command", "port"],
 )
-def test_mistakes_are_told_in_sentences(arguments: list[str], environment: dict[str, str], told: str) -> None:
-    """A mistake ends with an exit code other than 0 and a sentence."""
+def test_mistakes_are_told_in_sentences(
+    arguments: list[str], environment: dict[str, str], told: str, code: int
+) -> None:
+    """1: no token; 2: a wrong argument; 3: a wrong setting; always with a sentence."""
     result = call(*arguments, environment=environment)
 
-    assert result.exit_code in (1, 2)
+    assert result.exit_code == code
     assert told in result.stderr
     assert "Traceback" not in result.output
 
@@ -156,7 +159,28 @@ def test_sources_are_listed_with_their_place() -> None:
     assert "1 (in the default order; sees IMDS)" in lines[1]
     rest = "\n".join(lines[2:])
     assert "disabled by the environment variable CREDCHAIN_DISABLE" in rest
-    assert "made in code: it needs tenant_id, client_id, client_secret" in rest
+    assert "not in the default order; it needs tenant_id, client_id, client_secret" in rest
+
+
+def test_sources_of_a_configuration_have_their_rows(tmp_path: Path) -> None:
+    """Under their own names; what has settings and no place is told, and so is what a policy denies."""
+    file = tmp_path / "credchain.toml"
+    file.write_text(
+        "[chain]\norder = ['reader']\n[source.reader]\nprovider = 'managed_identity'\n[source.writer]\n"
+        "provider = 'managed_identity'\n[policy]\ndeny = ['shared_cache']\n"
+    )
+
+    rows = {
+        line.split()[0]: line
+        for line in call("sources", environment={"CREDCHAIN_CONFIG": str(file)}).stdout.splitlines()
+        if line
+    }
+
+    assert "1 (in the order of the file" in rows["reader"]
+    assert "; a managed_identity; sees IMDS)" in rows["reader"]
+    assert "not named in the order of the file" in rows["managed_identity"]
+    assert "neither order nor enable names it" in rows["writer"]
+    assert "denied by the policy in the file" in rows["shared_cache"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
@@ -212,9 +236,6 @@ def test_help_names_every_command() -> None:
     """And importing the group loads none of them."""
     result = call("--help")
 
-    assert [line.split()[0] for line in result.stdout.split("Commands:\n")[1].splitlines()] == [
-        "demo",
-        "emulator",
-        "sources",
-        "token",
-    ]
+    named = [line.split()[0] for line in result.stdout.split("Commands:\n")[1].splitlines() if line[2:3].strip()]
+    assert named == sorted(named)
+    assert {"config", "demo", "emulator", "sources", "token"} <= set(named)
