@@ -61,3 +61,15 @@ def _versions(python: Path) -> dict[str, str]:
         [python, "-m", "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True
     )
     return dict(line.split("==", 1) for line in frozen.stdout.splitlines() if "==" in line)
+
+
+def crowd(home: Path, count: int) -> Path:
+    """A directory with so many installed packages, each of which registers a source."""
+    directory = home / f"packages-{count}"
+    if not directory.exists():
+        for number in range(count):
+            metadata = directory / f"package_{number}-1.0.dist-info"
+            metadata.mkdir(parents=True)
+            (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: package-{number}\nVersion: 1.0\n")
+            (metadata / "entry_points.txt").write_text(f"[credchain.providers]\nsource_{number} = package_{number}\n")
+    return directory
