@@ -81,6 +81,9 @@ def test_a_policy_without_such_limits_guards_nothing() -> None:
     """The transport is then the same one; and closing a guarded one closes it."""
     transport = FakeTransport()
 
+    once = guarded(transport, Policy(tenants=CONTOSO))
+
     assert guarded(transport, Policy(deny={"x": "y"})) is transport
+    assert guarded(once, Policy(tenants=CONTOSO)) is once
     asyncio.run(guarded(transport, Policy(tenants=CONTOSO)).close())
     assert transport.closed == 1
