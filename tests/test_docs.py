@@ -106,6 +106,21 @@ def test_configuration_examples_are_right() -> None:
     assert [str(fault) for reading in readings for fault in reading.faults] == []
 
 
+def test_architecture_page_shows_the_house_as_it_is() -> None:
+    """Each room is on the page, and the picture has the floors that the import contracts keep, in their order."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    rooms = {path.name for path in (ROOT / "framework/credchain").glob("*.py")} - {"__main__.py"}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    floors = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+
+    listed = set(re.findall(r"^  (\w+\.py) ", page, flags=re.MULTILINE))
+    pictured = re.findall(r'class="name"[^>]*>([^<]+)<', (ROOT / "docs/explanation/floors.svg").read_text())
+
+    assert listed == rooms
+    expected = [name.strip().removeprefix("credchain.") for floor in floors for name in re.split("[:|]", floor)]
+    assert [name for text in pictured for name in text.split(" · ")] == [*expected, "plugins"]
+
+
 def test_proofs_exist() -> None:
     """Each test that a page names as a proof is there."""
     named = {(file, test) for page in PAGES for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", page.read_text())}

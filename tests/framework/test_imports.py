@@ -29,6 +29,8 @@ VIOLATIONS = {
     "The emulator is a wing of its own": ("credchain/__init__.py", "import credchain.emulator"),
     "The emulator imports nothing else of the house": ("credchain/emulator/wire.py", "import credchain.oauth"),
     "One door for click": ("credchain/default.py", "import click"),
+    "One door for cattrs": ("credchain/default.py", "import cattrs"),
+    "One door for platformdirs": ("credchain/default.py", "import platformdirs"),
 }
 """For each contract, a line that breaks it and the file to put it in."""
 
