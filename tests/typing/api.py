@@ -17,6 +17,7 @@ from credchain import (
     TokenRequest,
     Transport,
     hookimpl,
+    load_chain,
 )
 from credchain.aio import (
     AuthorizationCodeCredential,
@@ -30,7 +31,7 @@ from credchain.aio import (
     SharedTokenCacheCredential,
     get_bearer_token_provider,
 )
-from credchain.testing import FakeTransport, StaticCredential
+from credchain.testing import FakeTransport, ProviderContract, StaticCredential, assert_no_token_leaks
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,7 +51,11 @@ def every_credential(session: aiohttp.ClientSession, transport: Transport) -> li
             managed_identity_client_id="client",
             order=["environment", "..."],
             timeout=5.0,
+            config="/etc/credchain.toml",
+            profile="test",
+            observe=["opentelemetry"],
         ),
+        load_chain(config={"chain": {"order": ["environment"]}}, disable=["shared_cache"], transport=transport),
         ChainedTokenCredential(ManagedIdentityCredential(client_id="client"), StaticCredential("token")),
         ClientSecretCredential("tenant", "client", "secret", authority="login.example", session=session),
         CertificateCredential("tenant", "client", "/path.pem", password=b"password", send_certificate_chain=True),
@@ -114,6 +119,18 @@ def credchain_provider() -> Provider:
 def a_fake_is_a_transport() -> Transport:
     """What we ship for tests fits where it belongs."""
     return FakeTransport(Response(200))
+
+
+class TestVault(ProviderContract):
+    """The law of a source, inherited."""
+
+    secrets = ("a-secret",)
+
+
+def watched() -> None:
+    """A watch over a block."""
+    with assert_no_token_leaks("a-secret"):
+        pass
 
 
 def misspelt() -> None:
