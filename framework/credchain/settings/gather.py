@@ -69,7 +69,7 @@ def gather(
         faults += reading.faults
     faults += _unknown_profile(profile, given, [name for reading, _ in readings for name in reading.profiles])
     merged = merge([*below, variables, *above, given.layer])
-    faults += [*_cycles(merged), *check(merged)]
+    faults += [*_twice(merged), *_cycles(merged), *check(merged)]
     if faults:
         raise refusal(faults)
     return merged
@@ -110,6 +110,15 @@ def _unknown_profile(profile: str | None, given: Given, known: list[str]) -> lis
     origin = "the keyword profile" if given.profile else "the environment variable CREDCHAIN_PROFILE"
     there = f" (known: {', '.join(dict.fromkeys(known))})" if known else "; no file that was read has any"
     return [Fault(origin, "", f"there is no profile {profile!r}{did_you_mean(profile, known)}{there}")]
+
+
+def _twice(settings: Settings) -> list[Fault]:
+    """Names that stand more than once in the order: which of the places was meant, nobody can tell."""
+    if settings.order is None:
+        return []
+    names = list(settings.order.value)
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    return [Fault(settings.order.origin, "chain.order", f"{name!r} stands there twice") for name in twice]
 
 
 def _cycles(settings: Settings) -> list[Fault]:

@@ -75,7 +75,7 @@ def plan(
         identify: Tells by what the policy knows a provider.
 
     Raises:
-        ConfigurationError: A name stands twice in the order, no source is left, or one that the policy requires is not.
+        ConfigurationError: No source is left, or one that the policy requires is not.
     """
     default, left_out = _default_places(settings, listed, platform)
     timeouts = {one.name: one.timeout for one in listed}
@@ -186,11 +186,6 @@ def _ordered(
     """The order that the settings give, with "..." standing for what of the default order it does not name."""
     assert settings.order is not None
     names, origin = settings.order.value, settings.order.origin
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        from credchain.errors import ConfigurationError
-
-        raise ConfigurationError(f"order: {', '.join(twice)} stands there twice ({origin})")
     by_name = {place.name: place for place in default}
     places: list[Place] = []
     for name in names:

@@ -242,6 +242,16 @@ def test_all_faults_of_all_layers_are_one_error(write: Callable[[str, str], Path
         assert part in said
 
 
+@pytest.mark.parametrize("name", ["environment", "..."])
+def test_a_name_that_stands_twice_in_the_order_is_a_fault(name: str) -> None:
+    """A second place could only mislead; in any layer that has the last word."""
+    order = f"{name},shared_cache,{name}"
+
+    said = refusal(environment={"CREDCHAIN_ORDER": order})
+
+    assert said == f"the environment variable CREDCHAIN_ORDER: chain.order: {name!r} stands there twice"
+
+
 def test_providers_that_lead_to_each_other_are_a_fault(write: Callable[[str, str], Path]) -> None:
     """There is no provider at the end of a circle."""
     file = write("user.toml", "[source.a]\nprovider = 'b'\n[source.b]\nprovider = 'a'\n[source.c]\nprovider = 'c'\n")

@@ -144,16 +144,6 @@ def test_an_order_without_the_rest_leaves_it_out() -> None:
     assert found.left_out["managed_identity"] == "not named in the order of the keyword order"
 
 
-@pytest.mark.parametrize("order", [("cli", "cli"), ("...", "cli", "...")], ids=["a name", "the rest"])
-def test_no_name_stands_twice(order: tuple[str, ...]) -> None:
-    """A second place could only mislead; the error names the name and the origin."""
-    with pytest.raises(ConfigurationError) as caught:
-        made(order=value(order, "the keyword order"))
-
-    assert order[0] in str(caught.value)
-    assert "the keyword order" in str(caught.value)
-
-
 def test_a_stranger_named_in_the_order_must_be_usable() -> None:
     """Naming it is asking for it; a listed source in the order is where it was, only elsewhere."""
     found = {place.name: place for place in made(order=value(("vault", "environment"))).places}
