@@ -40,12 +40,14 @@ def test_every_plugin_is_registered(wheel: zipfile.ZipFile) -> None:
     """One entry point for each module or package of credchain_plugins, called the same."""
     parser = configparser.ConfigParser()
     parser.read_string(wheel.read("credchain-0.1.0.dist-info/entry_points.txt").decode())
-    registered = dict(parser["credchain.providers"])
+    registered = {**parser["credchain.providers"], **parser["credchain.observers"]}
     modules = {
         name.removeprefix("credchain_plugins/").split("/")[0].removesuffix(".py")
         for name in wheel.namelist()
         if name.startswith("credchain_plugins/") and name.endswith(".py")
     }
 
-    assert registered == {name: f"credchain_plugins.{name}" for name in modules}
+    assert {name: value.split(":")[0] for name, value in registered.items()} == {
+        name: f"credchain_plugins.{name}" for name in modules
+    }
     assert parser["console_scripts"]["credchain"] == "credchain.cli:main"

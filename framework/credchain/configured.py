@@ -59,7 +59,8 @@ class ConfiguredChain(ChainedTokenCredential):
             raise TypeError("transport and session exclude each other: a transport has its own way out")
         environment = os.environ if host is None else host.environment
         files = _files_of_this_machine if host is None else tuple  # a world of its own has none of them
-        self.sources = Sources(environment, given, registry=registry, files=files)
+        emit = None if host is None else host.emit
+        self.sources = Sources(environment, given, registry=registry, files=files, emit=emit)
         self._given = given
         self._picklable = transport is None and session is None and host is None and registry is None
         self._closes_transport = host is None and transport is None

@@ -24,7 +24,7 @@ from credchain.errors import (
     TransportError,
     is_unavailable,
 )
-from credchain.events import RefreshFailed, TokenAcquired
+from credchain.events import RefreshFailed, RefreshReason, TokenAcquired, TokenRefreshed
 from credchain.flight import Flight
 from credchain.host import Host
 from credchain.http import RetryPlan
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from credchain.events import Event
     from credchain.http import Request, Response, Transport
 
 logger = logging.getLogger("credchain")
@@ -277,7 +276,8 @@ class TokenCredential(abc.ABC):
         request = requested(scopes, claims, tenant_id, enable_cae)
         key = self._key(request.scopes, tenant_id, enable_cae)
         if request.claims:
-            return await self._flight.run(request, functools.partial(self._fetch, key, request))
+            reason = RefreshReason.CLAIMS if key in self._entries else None
+            return await self._flight.run(request, functools.partial(self._fetch, key, request, reason=reason))
         entry = self._entries.get(key)
         if entry is None:
             return await self._first(key, request)
@@ -317,7 +317,9 @@ class TokenCredential(abc.ABC):
     async def _awaited_refresh(self, key: Key, request: TokenRequest, entry: Entry) -> Entry:
         """A new token, or the old one if that fails while it is valid."""
         try:
-            return await self._flight.run(key, functools.partial(self._refresh, key, request, entry))
+            return await self._flight.run(
+                key, functools.partial(self._refresh, key, request, entry, RefreshReason.MANDATORY)
+            )
         except ClientAuthenticationError:
             if entry.state(max(self._time(), self._monotonic() + entry.offset)) is State.EXPIRED:
                 raise
@@ -325,13 +327,13 @@ class TokenCredential(abc.ABC):
 
     async def _background_refresh(self, key: Key, request: TokenRequest, entry: Entry) -> Entry:
         try:
-            return await self._refresh(key, request, entry)
+            return await self._refresh(key, request, entry, RefreshReason.ADVISORY)
         except ClientAuthenticationError:
             return entry  # told by _refresh; a caller that has joined meanwhile gets the old token too
 
-    async def _refresh(self, key: Key, request: TokenRequest, entry: Entry) -> Entry:
+    async def _refresh(self, key: Key, request: TokenRequest, entry: Entry, reason: RefreshReason) -> Entry:
         try:
-            new = await self._fetch(key, request, replaces=entry)
+            new = await self._fetch(key, request, reason=reason)
         except Exception as error:
             self._refresh_failed(entry, error)
             raise
@@ -356,9 +358,10 @@ class TokenCredential(abc.ABC):
             error,
             exc_info=None if expected else error,
         )
-        self._tell(RefreshFailed(self.source, str(error), entry.token.expires_on, wait))
+        if self.host.emit is not None:
+            self.host.emit(RefreshFailed(self.source, str(error), entry.token.expires_on, wait))
 
-    async def _fetch(self, key: Key, request: TokenRequest, *, replaces: Entry | None = None) -> Entry:
+    async def _fetch(self, key: Key, request: TokenRequest, *, reason: RefreshReason | None = None) -> Entry:
         start = self._monotonic()
         info = await self.acquire(request)
         now, monotonic = self._time(), self._monotonic()
@@ -370,7 +373,13 @@ class TokenCredential(abc.ABC):
         entry = Entry(info, now=now, offset=now - monotonic, rng=self.host.random)
         self._store(key, entry)
         logger.debug("%s: a token for another %.0f s came", self.source, info.expires_on - now)
-        self._tell(TokenAcquired(self.source, info.expires_on, monotonic - start, replaces is not None))
+        if self.host.emit is not None:
+            seconds = monotonic - start
+            self.host.emit(
+                TokenAcquired(self.source, info.expires_on, seconds)
+                if reason is None
+                else TokenRefreshed(self.source, reason, info.expires_on, seconds)
+            )
         return entry
 
     def _store(self, key: Key, entry: Entry) -> None:
@@ -388,10 +397,6 @@ class TokenCredential(abc.ABC):
         doomed = {key for key, _ in entries} - {key for key, _ in kept[-room:]}
         for key in doomed:
             self._entries.pop(key, None)
-
-    def _tell(self, event: Event) -> None:
-        if self.host.emit is not None:
-            self.host.emit(event)
 
     async def _try(self, request: Request) -> tuple[Response | None, TransportError | None]:
         try:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
     from credchain.attempts import Attempt
+
+
+class RefreshReason(enum.StrEnum):
+    """Why a token was replaced that was still there."""
+
+    ADVISORY = "advisory"
+    MANDATORY = "mandatory"
+    CLAIMS = "claims"
+
+
+@attrs.frozen
+class AttemptStarted:
+    """A chain begins to ask a source.
+
+    Attributes:
+        source: The source's name.
+        distribution: The package it came from, if known; it is not before the source was first opened.
+    """
+
+    source: str
+    distribution: str | None
 
 
 @attrs.frozen
@@ -34,19 +56,34 @@ class SourceSelected:
 
 @attrs.frozen
 class TokenAcquired:
-    """A source gave a token.
+    """A source gave a token where there was none.
 
     Attributes:
         source: The source's name.
         expires_on: When the token expires, in seconds since the epoch.
         seconds: How long it took.
-        refreshed: Whether it replaces a token that was still valid.
     """
 
     source: str
     expires_on: float
     seconds: float
-    refreshed: bool
+
+
+@attrs.frozen
+class TokenRefreshed:
+    """A source gave a token in the place of one that was there.
+
+    Attributes:
+        source: The source's name.
+        reason: ``advisory`` in the background, ``mandatory`` while callers waited, ``claims`` for a claims challenge.
+        expires_on: When the new token expires, in seconds since the epoch.
+        seconds: How long it took.
+    """
+
+    source: str
+    reason: RefreshReason
+    expires_on: float
+    seconds: float
 
 
 @attrs.frozen
@@ -66,4 +103,4 @@ class RefreshFailed:
     retry_in: float
 
 
-Event = AttemptFinished | SourceSelected | TokenAcquired | RefreshFailed
+Event = AttemptStarted | AttemptFinished | SourceSelected | TokenAcquired | TokenRefreshed | RefreshFailed

@@ -44,7 +44,8 @@ protocol; a subclass of `TokenCredential` gets its cache, single flight and refr
 find out cheaply whether it applies has ``async def detect(self) -> None``, which raises CredentialUnavailableError if it
 does not; a chain asks that first. If what it finds depends on environment variables, it names them in ``variables``.
 
-An observer implements ``credchain_event(event)`` instead, and receives the records of `credchain.events`.
+An observer implements ``credchain_event(event)`` instead, is registered in the group ``credchain.observers``, and receives the
+records of `credchain.events` once settings name it.
 """
 
 from __future__ import annotations

@@ -51,6 +51,11 @@ class Found:
         return self.distribution == OWN
 
     @property
+    def kind(self) -> str:
+        """Whether it is a source or an observer, in a word."""
+        return _KINDS[self.entry_point.group]
+
+    @property
     def package(self) -> str:
         """The distribution with its version."""
         return f"{self.distribution} {self.version}"

@@ -86,7 +86,10 @@ class Registry:
         why_not = distrust(None if found.builtin else found.distribution)
         if why_not is not None:
             raise ProviderLoadError(f"{name}: {why_not}", source=name, distribution=found.package)
-        plugin = self._plugin(found)
+        try:
+            plugin = self._plugin(found)
+        except ModuleNotFoundError as error:
+            raise _broken(found, f"{error}; install credchain[{found.name}]") from error
         if all(one.plugin is not plugin for one in self._manager.hook.credchain_event.get_hookimpls()):
             raise _broken(found, "it has no hook credchain_event")
 
@@ -193,7 +196,7 @@ def _called(found: Found, function: Callable[[], Any]) -> Any:
 
 def _broken(found: Found, why: str) -> ProviderLoadError:
     return ProviderLoadError(
-        f"{found.name}: the source of {found.package} cannot be loaded: {why}",
+        f"{found.name}: the {found.kind} of {found.package} cannot be loaded: {why}",
         source=found.name,
         distribution=found.package,
     )

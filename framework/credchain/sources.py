@@ -31,6 +31,7 @@ class Sources:
         given: What the code says.
         registry: Where sources are looked up; made when it is first needed, unless given.
         files: Gives the configuration files of this machine; none unless given.
+        emit: Hears the events before the observers do.
 
     Raises:
         ConfigurationError: A setting that cannot be followed.
@@ -43,10 +44,11 @@ class Sources:
         *,
         registry: Registry | None = None,
         files: Callable[[], Sequence[ConfigFile]] = tuple,
+        emit: Callable[[Any], None] | None = None,
     ) -> None:
         if registry is not None:
             self.__dict__["registry"] = registry
-        self._environment = environment
+        self._hear = emit
         listed = default_order()
         check = functools.partial(self._faults, {one.name for one in listed})
         self.settings: Settings = gather(environment, given or Given(), listed=listed, files=files, check=check)
@@ -180,6 +182,8 @@ class Sources:
         return plan(self.settings, listed, platform=sys.platform, identify=self.identity)
 
     def _emit(self, event: Any) -> None:
+        if self._hear is not None:
+            self._hear(event)
         if "registry" in self.__dict__:
             self.registry.emit(event)
 

@@ -20,7 +20,7 @@ from credchain.errors import (
     TransportError,
     is_unavailable,
 )
-from credchain.events import AttemptFinished
+from credchain.events import AttemptFinished, AttemptStarted
 from credchain.links import Absence
 from credchain.refresh import unavailable_for
 
@@ -76,6 +76,8 @@ class Walk:
             if known is not None:
                 self._note(link, Outcome.UNAVAILABLE, f"{known.reason} (as found before)", None)
                 continue
+            if self.host.emit is not None:
+                self.host.emit(AttemptStarted(link.name, link.distribution))
             try:
                 token = await self._turn(index, link)
             except AzureError as error:

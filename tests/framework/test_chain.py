@@ -25,7 +25,7 @@ from credchain.errors import (
     CredentialUnavailableError,
     TransportError,
 )
-from credchain.events import AttemptFinished, SourceSelected
+from credchain.events import AttemptFinished, AttemptStarted, SourceSelected
 from credchain.host import Host
 from credchain.testing import FakeClock, FakeTransport, StaticCredential, run
 
@@ -279,7 +279,8 @@ def test_selection_is_told_once(fake_clock: FakeClock, caplog: pytest.LogCapture
     infos = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert len(infos) == 1
     assert infos[0].startswith("selected the source Member after")
-    assert [type(event) for event in events] == [AttemptFinished, AttemptFinished, SourceSelected, AttemptFinished]
+    attempt = [AttemptStarted, AttemptFinished]
+    assert [type(event) for event in events] == [*attempt, *attempt, SourceSelected, *attempt]
 
 
 def test_absence_is_remembered(fake_clock: FakeClock) -> None:

@@ -397,7 +397,9 @@ def test_a_module_without_the_hook_is_no_observer(tmp_path: Path, acme: Distribu
     """The package is named."""
     (tmp_path / "acme_empty.py").write_text("")
 
-    with pytest.raises(ProviderLoadError, match="mute 1.0 cannot be loaded: it has no hook credchain_event"):
+    with pytest.raises(
+        ProviderLoadError, match="mute: the observer of mute 1.0 cannot be loaded: it has no hook credchain_event"
+    ):
         token_of(chain({}, Installed("mute", observers={"mute": "acme_empty"}), observe=["mute"]))
 
 

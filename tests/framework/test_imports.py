@@ -29,6 +29,7 @@ VIOLATIONS = {
     "The emulator is a wing of its own": ("credchain/__init__.py", "import credchain.emulator"),
     "The emulator imports nothing else of the house": ("credchain/emulator/wire.py", "import credchain.oauth"),
     "One door for click": ("credchain/default.py", "import click"),
+    "One door for opentelemetry": ("credchain/default.py", "import opentelemetry"),
     "One door for cattrs": ("credchain/default.py", "import cattrs"),
     "One door for platformdirs": ("credchain/default.py", "import platformdirs"),
 }

@@ -85,6 +85,14 @@ class Twice(Installed):
         return text if text is None or filename != "entry_points.txt" else f"{text}\n{text.splitlines()[-1]}"
 
 
+class Watching(Installed):
+    """A package with observers."""
+
+    def read_text(self, filename: str) -> str | None:
+        text = super().read_text(filename)
+        return None if text is None else text.replace(GROUP, "credchain.observers")
+
+
 class Ruined(Installed):
     """A package whose metadata were half removed."""
 
@@ -504,3 +512,11 @@ def test_the_real_registry_knows_credchain_s_sources() -> None:
 
     assert {"environment", "client_secret", "managed_identity"} <= set(found)
     assert all(one.builtin and isinstance(one.entry_point, EntryPoint) for one in found.values())
+
+
+def test_an_observer_of_ours_without_its_extra_says_which(module: Callable[[str, str], str]) -> None:
+    """An extra that is not installed is no bug of ours."""
+    own = Watching("credchain", "1.2.3", opentelemetry=module("own_observer", "import no_such_dependency"))
+
+    with pytest.raises(ProviderLoadError, match=r"^opentelemetry: the observer .* install credchain\[opentelemetry\]$"):
+        Registry(Packages(own=lambda: own, installed=lambda: [own])).observe("opentelemetry")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import inspect
 import types
 import typing
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,10 @@ def descriptions(cls: type[Any]) -> dict[str, str]:
     """What the section ``Attributes:`` of a class's docstring says of each attribute."""
     found: dict[str, str] = {}
     name = ""
-    for line in (cls.__doc__ or "").partition("Attributes:")[2].splitlines():
+    for line in inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2].splitlines():
         text = line.strip()
         head, colon, rest = text.partition(": ")
-        if colon and head.isidentifier() and line.startswith(" " * 8) and not line.startswith(" " * 9):
+        if colon and head.isidentifier() and line.startswith(" " * 4) and not line.startswith(" " * 5):
             name = head
             found[name] = rest
         elif name and text:
