@@ -43,7 +43,7 @@ class ChainedTokenCredential:
         host: Clock, randomness and environment, for tests; the machine's own unless given.
 
     Raises:
-        ValueError: No credential was given.
+        ValueError: No credential was given, or the timeout is none.
         TypeError: A member cannot give tokens, or a keyword is unknown.
     """
 
@@ -59,6 +59,8 @@ class ChainedTokenCredential:
         self._set_up(links, timeout=timeout, make_host=_machine_host if host is None else lambda: host)
 
     def _set_up(self, links: list[Link], *, timeout: float | None, make_host: Callable[[], Host]) -> None:
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+            raise ValueError(f"timeout: must be a number of seconds above 0, not {timeout!r}")
         self._links = links
         self._timeout = timeout
         self._make_host = make_host

@@ -78,8 +78,14 @@ class Sources:
 
         return Renewed(build, files, stamp=stamp, host=host)
 
-    def build(self, name: str, settings: Mapping[str, object], host: Host) -> Any:
-        """The credential of a source; *settings* win over those that the chain has for it.
+    def build(self, name: str, settings: Mapping[str, object], host: Host, *, building: tuple[str, ...] = ()) -> Any:
+        """The credential of a source.
+
+        Args:
+            name: The source.
+            settings: They win over those that the chain has for it.
+            host: The world.
+            building: The sources that are being built on top of it.
 
         Raises:
             CredentialUnavailableError: A source that it builds on is disabled.
@@ -92,7 +98,7 @@ class Sources:
         from credchain.settings.structuring import structure
 
         structured = structure(provider.settings, values, source=name, environment=host.environment)
-        return self.registry.build(provider, structured, self.with_source(host, building=(name,)))
+        return self.registry.build(provider, structured, self.with_source(host, building=(*building, name)))
 
     def inner(self, host: Host, building: tuple[str, ...], name: str, settings: Mapping[str, object]) -> Any:
         """The credential that another source builds on; disabling the inner one is felt there too.
@@ -112,9 +118,7 @@ class Sources:
 
             told = " -> ".join([*building[building.index(name) :], name])
             raise ConfigurationError(f"{name}: it builds on itself: {told}")
-        return self.build(
-            name, settings, attrs.evolve(host, source=functools.partial(self.inner, host, (*building, name)))
-        )
+        return self.build(name, settings, host, building=building)
 
     def with_source(self, host: Host, *, building: tuple[str, ...] = ()) -> Host:
         """*host* under the policy, able to give other sources by name and to carry events."""

@@ -570,3 +570,10 @@ def test_late_source_is_told_with_its_own_time(fake_clock: FakeClock) -> None:
 def test_repr_names_the_sources() -> None:
     """And nothing else."""
     assert repr(ChainedTokenCredential(Member("secret"))) == "<ChainedTokenCredential of Member>"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "5", float("nan")])
+def test_a_deadline_is_a_number_of_seconds(timeout: float) -> None:
+    """Anything else is told when the chain is made."""
+    with pytest.raises(ValueError, match="^timeout: must be a number of seconds above 0"):
+        ChainedTokenCredential(StaticCredential("token"), timeout=timeout)

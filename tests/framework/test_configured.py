@@ -313,18 +313,30 @@ def test_a_policy_s_tenants_and_authorities_hold_for_every_source(policy: dict[s
     assert transport.requests == []
 
 
-def test_a_source_that_builds_on_itself_is_told(tmp_path: Path, acme: Distribution) -> None:
+@pytest.mark.parametrize(
+    ("builds_on", "told"),
+    [({"ring": "ring"}, "ring -> ring"), ({"ring": "wheel", "wheel": "ring"}, "ring -> wheel -> ring")],
+    ids=["itself", "each other"],
+)
+def test_a_source_that_builds_on_itself_is_told(
+    tmp_path: Path, acme: Distribution, builds_on: dict[str, str], told: str
+) -> None:
     """Instead of building for ever."""
-    code = (
-        "from credchain import Provider, hookimpl\n"
-        "@hookimpl\n"
-        "def credchain_provider():\n"
-        '    return Provider(name="ring", build=lambda settings, host: host.source("ring", {}))\n'
-    )
-    (tmp_path / "acme_ring.py").write_text(code)
+    for name, other in builds_on.items():
+        code = (
+            "from credchain import Provider, hookimpl\n"
+            "@hookimpl\n"
+            "def credchain_provider():\n"
+            f'    return Provider(name="{name}", build=lambda settings, host: host.source("{other}", {{}}))\n'
+        )
+        (tmp_path / f"acme_{name}.py").write_text(code)
 
-    with pytest.raises(ConfigurationError, match="it builds on itself: ring -> ring"):
-        token_of(chain({}, Installed("ring", ring="acme_ring"), order=["ring"]))
+    package = Installed("ring", **{name: f"acme_{name}" for name in builds_on})
+
+    with pytest.raises(ConfigurationError, match=f"it builds on itself: {told}"):
+        token_of(chain({}, package, order=["ring"]))
+    for name in builds_on:
+        sys.modules.pop(f"acme_{name}", None)
 
 
 # Faults

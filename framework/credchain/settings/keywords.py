@@ -49,7 +49,14 @@ def chain_keywords(
     observe: Sequence[str] = (),
     timeout: float | None = None,
 ) -> Layer:
-    """What the keywords say that every chain has. Disabling wins over enabling."""
+    """What the keywords say that every chain has. Disabling wins over enabling.
+
+    Raises:
+        TypeError: One text stands where a list of names belongs.
+    """
+    for keyword, names in (("order", order), ("enable", enable), ("disable", disable), ("observe", observe)):
+        if isinstance(names, str):
+            raise TypeError(f"{keyword}: must be a list of names, such as [{names!r}], not a text")
     wanted = {name: Value(True, "the keyword enable") for name in enable}
     wanted |= {name: Value(False, "the keyword disable") for name in disable}
     return Layer(

@@ -72,3 +72,10 @@ def test_a_keyword_is_a_setting_of_its_sources(keyword: str, given: object, plac
     found = keyword_layer({keyword: given}, listed=LISTED)
 
     assert found == Layer(sources={source: {key: value(given, keyword)} for source, key in places})
+
+
+@pytest.mark.parametrize("keyword", ["order", "enable", "disable", "observe"])
+def test_a_text_is_no_list_of_names(keyword: str) -> None:
+    """Its letters are not meant; the error shows what is."""
+    with pytest.raises(TypeError, match=rf"^{keyword}: must be a list of names, such as \['environment'\]"):
+        chain_keywords(**{keyword: "environment"})  # type: ignore[arg-type]
