@@ -104,7 +104,13 @@ class ManagedIdentityCredential(TokenCredential):
 
 @attrs.frozen
 class ManagedIdentitySettings:
-    """Settings of the source `managed_identity`: at most one of them, for a user-assigned identity."""
+    """Settings of the source `managed_identity`: at most one of them, for a user-assigned identity.
+
+    Attributes:
+        client_id: The identity's client id; ``AZURE_CLIENT_ID`` unless another is named.
+        object_id: The identity's object (principal) id.
+        resource_id: The identity's resource id, as Azure Resource Manager has it.
+    """
 
     client_id: str | None = None
     object_id: str | None = None
