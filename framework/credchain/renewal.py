@@ -11,8 +11,6 @@ from credchain.flight import Flight
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from credchain.host import Host
     from credchain.tokens import AccessToken, AccessTokenInfo
@@ -71,17 +69,6 @@ class Renewed:
         await self._flight.close()
         if hasattr(self._inner, "close"):
             await self._inner.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        await self.close()
 
     def __repr__(self) -> str:
         return repr(self._inner)
