@@ -13,7 +13,7 @@ from credchain.settings.policy import Allowed, Policy
 from credchain.settings.structuring import converted, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def _positive(_instance: object, _attribute: object, value: float | None) -> None:
@@ -137,7 +137,7 @@ def policy_of(values: Mapping[str, Value], *, prefix: str, faults: list[Fault]) 
         require=_said(found.get("require")),
         authorities=None if named is None else Allowed(frozenset(authorities), (named.origin,)),
         tenants=_allowed(found.get("allowed_tenants")),
-        distributions=_allowed(found.get("trusted_distributions")),
+        distributions=_allowed(found.get("trusted_distributions"), normal=lambda name: name.lower().replace("_", "-")),
     )
 
 
@@ -197,5 +197,5 @@ def _said(names: Value | None) -> dict[str, str]:
     return {} if names is None else dict.fromkeys(names.value, names.origin)
 
 
-def _allowed(names: Value | None) -> Allowed | None:
-    return None if names is None else Allowed(frozenset(name.lower() for name in names.value), (names.origin,))
+def _allowed(names: Value | None, *, normal: Callable[[str], str] = str.lower) -> Allowed | None:
+    return None if names is None else Allowed(frozenset(map(normal, names.value)), (names.origin,))
