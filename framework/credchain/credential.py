@@ -333,13 +333,10 @@ class TokenCredential(abc.ABC):
 
     async def _refresh(self, key: Key, request: TokenRequest, entry: Entry, reason: RefreshReason) -> Entry:
         try:
-            new = await self._fetch(key, request, reason=reason)
+            return await self._fetch(key, request, reason=reason)
         except Exception as error:
             self._refresh_failed(entry, error)
             raise
-        if entry.failures:
-            logger.warning("%s: tokens can be refreshed again, after %d failures", self.source, entry.failures)
-        return new
 
     def _refresh_failed(self, entry: Entry, error: Exception) -> None:
         """Set the time of the next try. An outage is logged once; a programming error each time, with its traceback."""
@@ -359,7 +356,8 @@ class TokenCredential(abc.ABC):
             exc_info=None if expected else error,
         )
         if self.host.emit is not None:
-            self.host.emit(RefreshFailed(self.source, str(error), entry.token.expires_on, wait))
+            told = str(error).partition("\n")[0] if expected else type(error).__name__  # a bug's text may hold anything
+            self.host.emit(RefreshFailed(self.source, told, entry.token.expires_on, wait))
 
     async def _fetch(self, key: Key, request: TokenRequest, *, reason: RefreshReason | None = None) -> Entry:
         start = self._monotonic()
@@ -370,9 +368,11 @@ class TokenCredential(abc.ABC):
                 f"{self.source}: the token that came has already expired, {now - info.expires_on:.0f} s ago by this "
                 f"machine's clock; is the clock right?"
             )
-        entry = Entry(info, now=now, offset=now - monotonic, rng=self.host.random)
+        entry, old = Entry(info, now=now, offset=now - monotonic, rng=self.host.random), self._entries.get(key)
         self._store(key, entry)
         logger.debug("%s: a token for another %.0f s came", self.source, info.expires_on - now)
+        if old is not None and old.failures:
+            logger.warning("%s: tokens can be refreshed again, after %d failures", self.source, old.failures)
         if self.host.emit is not None:
             seconds = monotonic - start
             self.host.emit(

@@ -34,7 +34,11 @@ class AttemptStarted:
 
 @attrs.frozen
 class AttemptFinished:
-    """A chain has asked a source."""
+    """A chain has asked a source, or passed over one that it knows not to apply; of that no `AttemptStarted` is told.
+
+    Attributes:
+        attempt: What became of it. The reason of an exception that is no authentication error is its name.
+    """
 
     attempt: Attempt
 
@@ -92,7 +96,7 @@ class RefreshFailed:
 
     Attributes:
         source: The source's name.
-        reason: The error, in one sentence.
+        reason: The error, in one sentence; of an exception that is no authentication error, its name.
         expires_on: When the old token expires, in seconds since the epoch.
         retry_in: Seconds until the next try.
     """

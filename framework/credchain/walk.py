@@ -84,6 +84,7 @@ class Walk:
                 self._judge(link, error, begun)
             except Exception as error:
                 error.add_note(_told(f"credchain: raised by the source {link.name}, after", self.attempts))
+                self._ended(link, Outcome.FAILED, type(error).__name__, begun)  # its text may hold anything
                 raise
             else:
                 link.absences = 0
@@ -191,12 +192,17 @@ class Walk:
         raise ChainStoppedError(said, attempts=self.attempts, cause=error) from error
 
     def _note(self, link: Link, outcome: Outcome, reason: str, begun: float | None) -> None:
+        """Keep what became of an attempt, for the chain's errors and its users."""
+        self.attempts.append(self._ended(link, outcome, reason, begun))
+
+    def _ended(self, link: Link, outcome: Outcome, reason: str, begun: float | None) -> Attempt:
+        """What became of an attempt, told to the log and to observers."""
         seconds = 0.0 if begun is None else self.host.clock.monotonic() - begun
         attempt = Attempt(link.name, outcome, reason, seconds, link.distribution)
-        self.attempts.append(attempt)
         logger.debug("%s", attempt)
         if self.host.emit is not None:
             self.host.emit(AttemptFinished(attempt))
+        return attempt
 
     def _remembered(self, link: Link) -> Absence | None:
         known = link.absent

@@ -16,7 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from credchain import load_chain
+from credchain.attempts import Attempt, Outcome
 from credchain.errors import ChainStoppedError
+from credchain.events import AttemptFinished, RefreshFailed
 from credchain.host import Host
 from credchain.testing import FakeTransport, json_response, run, token_response
 from credchain_plugins.opentelemetry import Observer
@@ -24,6 +26,7 @@ from credchain_plugins.opentelemetry import Observer
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from credchain.events import Event
     from credchain.testing import FakeClock
     from credchain.testing.transport import Answer
 
@@ -108,6 +111,35 @@ def test_a_failure_is_an_error(fake_clock: FakeClock) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("event", "name", "status"),
+    [
+        pytest.param(
+            AttemptFinished(Attempt("environment", Outcome.UNAVAILABLE, "no variables", 0.1)),
+            "credchain.attempt",
+            (StatusCode.UNSET, None),
+            id="a source that does not apply is none",
+        ),
+        pytest.param(
+            RefreshFailed("environment", "no answer", 1_800_000_000.0, 17.0),
+            "credchain.refresh",
+            (StatusCode.ERROR, "no answer"),
+            id="a refresh that failed is one",
+        ),
+    ],
+)
+def test_what_is_an_error(
+    fake_clock: FakeClock, event: Event, name: str, status: tuple[StatusCode, str | None]
+) -> None:
+    """Only what somebody should look at."""
+    told = Told(fake_clock)
+
+    told.observer.credchain_event(event)
+
+    (span,) = told.spans()
+    assert (span.name, (span.status.status_code, span.status.description)) == (name, status)
+
+
 def test_refreshes_are_counted_by_reason_and_outcome(fake_clock: FakeClock) -> None:
     """One that came, and one that failed while the token still served."""
     told = Told(fake_clock)
@@ -163,3 +195,36 @@ print(ask(), ask(CREDCHAIN_OBSERVE="opentelemetry"))
     ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
 
     assert (ended.stdout, ended.stderr) == ("False True\n", "")
+
+
+def test_providers_may_be_set_up_later() -> None:
+    """Events go to the program's providers as soon as there are any, however long ago the observer was loaded."""
+    program = """
+import time
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from credchain.events import TokenAcquired
+from credchain_plugins.opentelemetry import observer
+
+observer.credchain_event(TokenAcquired("early", time.time() + 60, 0.1))
+
+spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(spans))
+metrics.set_meter_provider(MeterProvider([reader]))
+
+observer.credchain_event(TokenAcquired("late", time.time() + 60, 0.1))
+
+print([span.attributes["credchain.source"] for span in spans.get_finished_spans()])
+told = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+print(sorted(metric.name for metric in told))
+"""
+
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == ["['late']", "['credchain.acquisition.duration', 'credchain.token.validity']"]

@@ -91,7 +91,7 @@ class ManagedIdentityCredential(TokenCredential):
         hosting = choose(self.host.environment)
         if self._told != hosting.NAME:
             self._told = hosting.NAME
-            logger.info("managed_identity: the hosting environment is %s", hosting.NAME)
+            logger.debug("managed_identity: the hosting environment is %s", hosting.NAME)
         return await hosting.acquire(self, request, self._identity)
 
     def __reduce__(self) -> Any:
