@@ -49,6 +49,7 @@ class Sources:
         if registry is not None:
             self.__dict__["registry"] = registry
         self._hear = emit
+        self._seen_by: Callable[[str, Host], Host] = lambda _name, host: host
         listed = default_order()
         check = functools.partial(self._faults, {one.name for one in listed})
         self.settings: Settings = gather(environment, given or Given(), listed=listed, files=files, check=check)
@@ -61,6 +62,15 @@ class Sources:
 
         return Registry()
 
+    def watch(
+        self, hear: Callable[[Any], None], *, seen_by: Callable[[str, Host], Host] = lambda _name, host: host
+    ) -> None:
+        """Let *hear* have the events before the observers do, and each source see the world as *seen_by* gives it.
+
+        For whoever looks on from outside; what was opened before keeps the world that it has.
+        """
+        self._hear, self._seen_by = hear, seen_by
+
     def open(self, name: str, host: Host) -> Any:
         """The credential of a place in the chain; one that depends on files follows their changes.
 
@@ -69,6 +79,7 @@ class Sources:
             ProviderLoadError: Its package is broken.
             ConfigurationError: Settings that its provider refuses.
         """
+        host = self._seen_by(name, host)
         build = functools.partial(self.build, name, {}, host)
         files = list(self._files_of(name))
         if not files:

@@ -79,6 +79,7 @@ class EnvironmentCredential:
     """
 
     source = "environment"
+    variables = tuple(dict.fromkeys(name for _, needed in MODES for name in needed))
 
     def __init__(
         self,

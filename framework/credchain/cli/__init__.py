@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_COMMANDS = ("config", "demo", "emulator", "explain", "new-plugin", "sources", "token")
+_COMMANDS = ("config", "demo", "doctor", "emulator", "explain", "new-plugin", "sources", "token")
 
 
 class _Lazy(click.Group):

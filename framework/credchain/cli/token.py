@@ -31,12 +31,15 @@ def command(scopes: tuple[str, ...], tenant_id: str | None, claims: str | None, 
 async def _token(
     scopes: tuple[str, ...], tenant_id: str | None, claims: str | None
 ) -> tuple[str | None, AccessTokenInfo]:
+    from credchain.cli.progress import Progress
     from credchain.default import DefaultAzureCredential
 
     allowed = [tenant_id] if tenant_id else []
     options = {"tenant_id": tenant_id, "claims": claims}
     async with DefaultAzureCredential(additionally_allowed_tenants=allowed) as credential:
-        token = await credential.get_token_info(*scopes, options=options)
+        with Progress() as progress:
+            credential.sources.watch(progress)
+            token = await credential.get_token_info(*scopes, options=options)
         return credential.selected, token
 
 
