@@ -223,12 +223,12 @@ class ChainedTokenCredential:
         self._peek = getattr(link.credential, "peek", None)
         if link is self._winner:
             return
-        from credchain.events import SourceSelected
-
         self._winner = link
         package = f" of {link.distribution}" if link.distribution else ""
         logger.info("selected the source %s%s after %.0f ms", link.name, package, seconds * 1000)
         if self._host.emit is not None:
+            from credchain.events import SourceSelected
+
             self._host.emit(SourceSelected(link.name, link.distribution, seconds))
 
 

@@ -65,13 +65,12 @@ class ConfiguredChain(ChainedTokenCredential):
         self._picklable = transport is None and session is None and host is None and registry is None
         self._closes_transport = host is None and transport is None
         make_host = functools.partial(machine_host, transport=transport, session=session, sources=self.sources)
-        world = None if host is None else self.sources.with_source(host)
         links = [self._link(place) for place in self.sources.plan.places]
         timeout = self.sources.settings.timeout
         self._set_up(
             links,
             timeout=None if timeout is None else timeout.value,
-            make_host=make_host if world is None else lambda: world,
+            make_host=make_host if host is None else functools.partial(self.sources.with_source, host),
         )
 
     @property

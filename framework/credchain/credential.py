@@ -24,7 +24,6 @@ from credchain.errors import (
     TransportError,
     is_unavailable,
 )
-from credchain.events import RefreshFailed, RefreshReason, TokenAcquired, TokenRefreshed
 from credchain.flight import Flight
 from credchain.host import Host
 from credchain.http import RetryPlan
@@ -276,7 +275,7 @@ class TokenCredential(abc.ABC):
         request = requested(scopes, claims, tenant_id, enable_cae)
         key = self._key(request.scopes, tenant_id, enable_cae)
         if request.claims:
-            reason = RefreshReason.CLAIMS if key in self._entries else None
+            reason = "claims" if key in self._entries else None
             return await self._flight.run(request, functools.partial(self._fetch, key, request, reason=reason))
         entry = self._entries.get(key)
         if entry is None:
@@ -317,9 +316,7 @@ class TokenCredential(abc.ABC):
     async def _awaited_refresh(self, key: Key, request: TokenRequest, entry: Entry) -> Entry:
         """A new token, or the old one if that fails while it is valid."""
         try:
-            return await self._flight.run(
-                key, functools.partial(self._refresh, key, request, entry, RefreshReason.MANDATORY)
-            )
+            return await self._flight.run(key, functools.partial(self._refresh, key, request, entry, "mandatory"))
         except ClientAuthenticationError:
             if entry.state(max(self._time(), self._monotonic() + entry.offset)) is State.EXPIRED:
                 raise
@@ -327,11 +324,11 @@ class TokenCredential(abc.ABC):
 
     async def _background_refresh(self, key: Key, request: TokenRequest, entry: Entry) -> Entry:
         try:
-            return await self._refresh(key, request, entry, RefreshReason.ADVISORY)
+            return await self._refresh(key, request, entry, "advisory")
         except ClientAuthenticationError:
             return entry  # told by _refresh; a caller that has joined meanwhile gets the old token too
 
-    async def _refresh(self, key: Key, request: TokenRequest, entry: Entry, reason: RefreshReason) -> Entry:
+    async def _refresh(self, key: Key, request: TokenRequest, entry: Entry, reason: str) -> Entry:
         try:
             return await self._fetch(key, request, reason=reason)
         except Exception as error:
@@ -356,10 +353,12 @@ class TokenCredential(abc.ABC):
             exc_info=None if expected else error,
         )
         if self.host.emit is not None:
+            from credchain.events import RefreshFailed
+
             told = str(error).partition("\n")[0] if expected else type(error).__name__  # a bug's text may hold anything
             self.host.emit(RefreshFailed(self.source, told, entry.token.expires_on, wait))
 
-    async def _fetch(self, key: Key, request: TokenRequest, *, reason: RefreshReason | None = None) -> Entry:
+    async def _fetch(self, key: Key, request: TokenRequest, *, reason: str | None = None) -> Entry:
         start = self._monotonic()
         info = await self.acquire(request)
         now, monotonic = self._time(), self._monotonic()
@@ -374,11 +373,13 @@ class TokenCredential(abc.ABC):
         if old is not None and old.failures:
             logger.warning("%s: tokens can be refreshed again, after %d failures", self.source, old.failures)
         if self.host.emit is not None:
+            from credchain.events import RefreshReason, TokenAcquired, TokenRefreshed
+
             seconds = monotonic - start
             self.host.emit(
                 TokenAcquired(self.source, info.expires_on, seconds)
                 if reason is None
-                else TokenRefreshed(self.source, reason, info.expires_on, seconds)
+                else TokenRefreshed(self.source, RefreshReason(reason), info.expires_on, seconds)
             )
         return entry
 

@@ -43,9 +43,8 @@ class GuardedTransport:
 
 
 def guarded(transport: Transport, policy: Policy) -> Transport:
-    """*transport* under *policy*; itself, where the policy has nothing to say about requests."""
-    nothing_to_say = policy.authorities is None and policy.tenants is None
-    if nothing_to_say or (isinstance(transport, GuardedTransport) and transport.policy == policy):
+    """*transport* under *policy*; itself, if it is already."""
+    if isinstance(transport, GuardedTransport) and transport.policy == policy:
         return transport
     return GuardedTransport(transport, policy)
 

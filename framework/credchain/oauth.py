@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from credchain.advice import advice_for
 from credchain.errors import AuthenticationFailedError
 from credchain.http import Request
 from credchain.tokens import AccessTokenInfo
@@ -146,6 +145,8 @@ def failure(response: Response, *, source: str, now: float) -> AuthenticationFai
     """
     payload = json_object(response) or {}
     codes = _numbers(payload)
+    from credchain.advice import advice_for
+
     advice = advice_for(codes)
     said = _said(response, payload)
     return AuthenticationFailedError(

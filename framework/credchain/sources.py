@@ -132,11 +132,14 @@ class Sources:
         return self.build(name, settings, host, building=building)
 
     def with_source(self, host: Host, *, building: tuple[str, ...] = ()) -> Host:
-        """*host* under the policy, able to give other sources by name and to carry events."""
-        from credchain.guard import guarded
+        """*host* under the policy, able to give other sources by name, and to carry events if somebody listens."""
+        transport, policy = host.transport, self.settings.policy
+        if policy.authorities is not None or policy.tenants is not None:
+            from credchain.guard import guarded
 
-        transport = guarded(host.transport, self.settings.policy)
-        inner = attrs.evolve(host, transport=transport, emit=self._emit)
+            transport = guarded(transport, policy)
+        listened = self._hear is not None or self.settings.observe is not None
+        inner = attrs.evolve(host, transport=transport, emit=self._emit if listened else None)
         return attrs.evolve(inner, source=functools.partial(self.inner, inner, building))
 
     def package_of(self, name: str) -> str | None:

@@ -20,7 +20,6 @@ from credchain.errors import (
     TransportError,
     is_unavailable,
 )
-from credchain.events import AttemptFinished, AttemptStarted
 from credchain.links import Absence
 from credchain.refresh import unavailable_for
 
@@ -77,6 +76,8 @@ class Walk:
                 self._note(link, Outcome.UNAVAILABLE, f"{known.reason} (as found before)", None)
                 continue
             if self.host.emit is not None:
+                from credchain.events import AttemptStarted
+
                 self.host.emit(AttemptStarted(link.name, link.distribution))
             try:
                 token = await self._turn(index, link)
@@ -201,6 +202,8 @@ class Walk:
         attempt = Attempt(link.name, outcome, reason, seconds, link.distribution)
         logger.debug("%s", attempt)
         if self.host.emit is not None:
+            from credchain.events import AttemptFinished
+
             self.host.emit(AttemptFinished(attempt))
         return attempt
 

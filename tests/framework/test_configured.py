@@ -399,6 +399,16 @@ def test_an_observer_is_named_like_a_source(acme: Distribution) -> None:
     assert {type(event).__name__ for event in events} >= {"AttemptFinished", "SourceSelected", "TokenAcquired"}
 
 
+def test_what_nobody_asks_for_costs_nothing() -> None:
+    """Without observers no event is made, and without limits to requests none is looked at."""
+    transport = FakeTransport(token_response())
+
+    world = chain({"policy": {"deny": ["shared_cache"]}}, transport=transport)._host
+
+    assert world.emit is None
+    assert world.transport is transport
+
+
 def test_an_observer_that_nobody_has_is_an_error(acme: Distribution) -> None:
     """It was named, so it is missed; the nearest is told."""
     with pytest.raises(ProviderLoadError, match="no installed package has an observer 'valt'; did you mean 'vault'"):

@@ -17,7 +17,6 @@ import attrs
 
 from credchain.naming import did_you_mean
 from credchain.settings.faults import Fault, refusal
-from credchain.settings.references import EXPECTED, reference, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,14 +62,39 @@ def converted(
             faults.append(Fault(value.origin, prefix + key, f"there is no such setting{did_you_mean(key, known)}"))
             continue
         try:
-            refers = reference(value.value) if value.form in ("toml", "table") else None
-            if refers is None:
+            if not _refers(value):
                 found[key] = _fitting(value, known[key])
             elif environment is not None:
-                found[key] = _typed(resolve(refers, environment), known[key].type)
+                found[key] = _typed(_referred(value, environment), known[key].type)
         except ValueError as error:
             faults.append(Fault(value.origin, prefix + key, str(error)))
     return found, faults
+
+
+def _refers(value: Value) -> bool:
+    """Whether a value stands elsewhere.
+
+    Raises:
+        ValueError: It is meant as a reference, and is none.
+    """
+    if value.form not in ("toml", "table"):
+        return False
+    from credchain.settings.references import reference
+
+    return reference(value.value) is not None
+
+
+def _referred(value: Value, environment: Mapping[str, str]) -> str:
+    """The text that a reference leads to.
+
+    Raises:
+        ValueError: It leads nowhere.
+    """
+    from credchain.settings.references import reference, resolve
+
+    found = reference(value.value)
+    assert found is not None
+    return resolve(found, environment)
 
 
 def missing(cls: type[Any], values: Mapping[str, Value], *, source: str) -> list[Fault]:
@@ -104,6 +128,8 @@ def _fitting(value: Value, field: attrs.Attribute[Any]) -> Any:
     if value.form == "object":
         return value.value
     if value.form == "toml" and is_secret(field):
+        from credchain.settings.references import EXPECTED
+
         raise ValueError(f"a secret does not stand in a file; write {EXPECTED} instead")
     if value.form == "text":
         return _typed(value.value, field.type, shown=not is_secret(field))
