@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 
+from credchain.cli import main
 from credchain.settings.document import read_document
 
 if TYPE_CHECKING:
@@ -89,6 +92,35 @@ def test_nothing_of_a_machine_is_in_the_project() -> None:
     found = [str(file) for file in files if file.is_file() and pattern.search(file.read_text(errors="ignore"))]
 
     assert found == []
+
+
+SHOWN = [
+    (page, *found.groups())
+    for page in PAGES
+    for found in re.finditer(
+        r"```sh\n([A-Z_=.,a-z ]*credchain sources)\n```\n+```text\n(SOURCE.*?)```", page.read_text(), flags=re.DOTALL
+    )
+    if "..." not in found[2]  # a listing of a machine that has more, or other things, is cut
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "shown"), SHOWN, ids=lambda part: _name(part) if isinstance(part, Path) else ""
+)
+def test_listings_are_what_the_command_prints(page: Path, command: str, shown: str) -> None:
+    """Each listing of sources on a page, but for the width of its columns and the version."""
+    variables = dict(word.split("=", 1) for word in command.split() if "=" in word)
+    ruling = {
+        name: None for name in os.environ if name.startswith(("AZURE_", "CREDCHAIN_", "IDENTITY_", "MSI_", "IMDS_"))
+    }
+
+    printed = CliRunner().invoke(main, ["sources"], env={**ruling, **variables}).stdout
+
+    assert _words(printed) == _words(shown)
+
+
+def _words(listing: str) -> list[list[str]]:
+    return [re.sub(r"credchain [\d.]+", "credchain", line).split() for line in listing.splitlines() if line]
 
 
 def test_configuration_examples_are_right() -> None:
