@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -89,6 +90,11 @@ class ConfiguredChain(ChainedTokenCredential):
             raise TypeError(
                 f"this {type(self).__name__} cannot be pickled, since a transport, session, host or registry was "
                 "given to it; make one in the other process"
+            )
+        if isinstance(self._given.config, Mapping):
+            raise TypeError(
+                f"this {type(self).__name__} cannot be pickled, since its configuration was given as a table, which may "
+                "hold secrets; give the path of a file"
             )
         return type(self)._remade, (self._given,)
 

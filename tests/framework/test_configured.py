@@ -449,6 +449,16 @@ def test_a_configured_chain_pickles_with_what_the_code_said(tmp_path: Path) -> N
     assert [(names(copy), copy._timeout) for copy in copies] == [(["environment"], 5.0)] * 2
 
 
+def test_a_table_that_may_hold_secrets_is_not_pickled() -> None:
+    """Nor shown; the error says what to give instead."""
+    secret = {"tenant_id": "contoso", "client_id": "app", "client_secret": "hunter2"}
+    credential = load_chain(config={"chain": {"order": ["client_secret"]}, "source": {"client_secret": secret}})
+
+    with pytest.raises(TypeError, match="its configuration was given as a table, .* give the path of a file"):
+        pickle.dumps(credential)
+    assert "hunter2" not in repr(credential._given)
+
+
 def test_a_host_of_its_own_has_no_files_of_this_machine(tmp_path: Path) -> None:
     """Tests do not depend on whoever runs them; a file that the host's environment names is read."""
     file = tmp_path / "credchain.toml"

@@ -84,6 +84,7 @@ class Reading:
 
 
 _TABLES = ("chain", "source", "policy")
+_SAID: dict[type, str] = {str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list"}
 
 
 def read_document(document: Mapping[str, Any], *, origin: str, profile: str | None, form: str = "toml") -> Reading:
@@ -189,7 +190,7 @@ def _checked(cls: type[Any], values: Mapping[str, Value], *, prefix: str, faults
 def _table(content: object, origin: str, key: str, faults: list[Fault]) -> dict[str, Any]:
     if isinstance(content, dict):
         return content
-    faults.append(Fault(origin, key, f"must be a table, not {content!r:.60}"))
+    faults.append(Fault(origin, key, f"must be a table, not {_SAID.get(type(content), 'a value')}"))
     return {}
 
 

@@ -61,6 +61,8 @@ def read_file(file: ConfigFile, *, profile: str | None) -> Reading | None:
         return _unread(file, f"it cannot be read: {error.strerror}")
     try:
         document = tomllib.loads(text)
+    except RecursionError:
+        return _unread(file, "it is nested too deeply")
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         said = re.sub(r" ?\(at line [^)]*\)", "", str(error))

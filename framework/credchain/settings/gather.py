@@ -35,7 +35,7 @@ class Given:
     """
 
     layer: Layer = attrs.field(factory=Layer)
-    config: Config | None = None
+    config: Config | None = attrs.field(default=None, repr=False)
     profile: str | None = None
 
 

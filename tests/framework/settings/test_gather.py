@@ -206,6 +206,13 @@ def test_bad_toml_is_told_with_its_line(write: Callable[[str, str], Path]) -> No
     assert "(at end of document)" in refusal(cut_off)
 
 
+def test_what_stands_in_the_place_of_a_table_is_not_repeated(write: Callable[[str, str], Path]) -> None:
+    """It may be a secret that somebody put there."""
+    file = write("user.toml", "[source]\nclient_secret = 'hunter2'\n")
+
+    assert refusal(file) == "the file user.toml: source.client_secret: must be a table, not a text"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -218,11 +225,11 @@ def test_bad_toml_is_told_with_its_line(write: Callable[[str, str], Path]) -> No
         ("[chain]\ntimeout = -1\n", "chain.timeout: must be a number of seconds above 0, not -1.0"),
         ("[source.x]\non_failure = 'go on'\n", "source.x.on_failure: must be one of 'stop', 'continue', not 'go on'"),
         ("[source.x]\ntimeout = true\n", "source.x.timeout: must be a number, not True"),
-        ("[source]\nx = 5\n", "source.x: must be a table, not 5"),
-        ("chain = 5\n", "chain: must be a table, not 5"),
+        ("[source]\nx = 5\n", "source.x: must be a table, not a number"),
+        ("chain = 5\n", "chain: must be a table, not a number"),
         ("[policy]\nallow = ['x']\n", "policy.allow: there is no such setting"),
         ("[policy]\nallowed_authorities = ['http://x']\n", "policy.allowed_authorities: must use https"),
-        ("[profile]\nx = 1\n", "profile.x: must be a table, not 1"),
+        ("[profile]\nx = 1\n", "profile.x: must be a table, not a number"),
     ],
 )
 def test_each_fault_is_told_with_file_and_key(write: Callable[[str, str], Path], text: str, told: str) -> None:
