@@ -62,6 +62,7 @@ class ConfiguredChain(ChainedTokenCredential):
         files = _files_of_this_machine if host is None else tuple  # a world of its own has none of them
         emit = None if host is None else host.emit
         self.sources = Sources(environment, given, registry=registry, files=files, emit=emit)
+        self.sources.insist()
         self._given = given
         self._picklable = transport is None and session is None and host is None and registry is None
         self._closes_transport = host is None and transport is None

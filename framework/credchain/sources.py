@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from credchain.settings import Fault, Given, Identity, Value, default_order, gather, plan
+from credchain.settings import Fault, Given, Identity, Value, default_order, gather, plan, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from credchain.host import Host
     from credchain.http import Transport
     from credchain.registry import Registry
-    from credchain.settings import Listed, Plan, Settings
+    from credchain.settings import Plan, Settings
     from credchain.settings.files import ConfigFile
 
 
@@ -53,7 +53,7 @@ class Sources:
         listed = default_order()
         check = functools.partial(self._faults, {one.name for one in listed})
         self.settings: Settings = gather(environment, given or Given(), listed=listed, files=files, check=check)
-        self.plan: Plan = self._planned(listed)
+        self.plan: Plan = plan(self.settings, listed, platform=sys.platform, identify=self.identity)
 
     @functools.cached_property
     def registry(self) -> Registry:
@@ -70,6 +70,23 @@ class Sources:
         For whoever looks on from outside; what was opened before keeps the world that it has.
         """
         self._hear, self._seen_by = hear, seen_by
+
+    def insist(self) -> None:
+        """Refuse settings that leave out what a built-in source of the chain needs; a stranger's is not loaded for that.
+
+        Raises:
+            ConfigurationError: A source that has a table and a place lacks a setting.
+        """
+        faults: list[Fault] = []
+        for name in [place.name for place in self.plan.places if place.name in self.settings.places]:
+            provider = self.settings.provider_of(name)
+            if provider in self.registry.packages.builtins():
+                from credchain.settings.structuring import missing
+
+                said = self.settings.sources.get(name, {})
+                faults += missing(self.registry.load(provider).settings, said, source=name)
+        if faults:
+            raise refusal(faults)
 
     def open(self, name: str, host: Host) -> Any:
         """The credential of a place in the chain; one that depends on files follows their changes.
@@ -195,9 +212,6 @@ class Sources:
         identity = self.identity(self.settings.provider_of(name))
         policy = self.settings.policy
         return policy.denial((name, *identity.names)) or policy.distrust(identity.distribution)
-
-    def _planned(self, listed: Sequence[Listed]) -> Plan:
-        return plan(self.settings, listed, platform=sys.platform, identify=self.identity)
 
     def _emit(self, event: Any) -> None:
         if self._hear is not None:

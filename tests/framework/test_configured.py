@@ -367,6 +367,20 @@ def test_a_broken_configuration_makes_no_chain(acme: Distribution) -> None:
         assert part in said
 
 
+def test_what_a_built_in_source_needs_is_missed_at_once() -> None:
+    """Where it has a table and a place; one that has no place may be incomplete."""
+    table = {"source": {"client_secret": {"client_id": "app"}}}
+
+    with pytest.raises(ConfigurationError) as caught:
+        chain({"chain": {"order": ["client_secret"]}, **table})
+
+    assert [fault.key for fault in caught.value.faults] == [
+        "source.client_secret.tenant_id",
+        "source.client_secret.client_secret",
+    ]
+    assert "client_secret" not in names(chain(table))
+
+
 def test_one_unknown_source_is_its_own_kind_of_error() -> None:
     """With its name as a value."""
     with pytest.raises(ProviderLoadError) as caught:
