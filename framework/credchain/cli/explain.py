@@ -88,11 +88,14 @@ def _told(member: Member, attempts: Sequence[Attempt]) -> Member:
 
 async def _asked(scope: str, profile: str | None) -> tuple[Attempt, ...]:
     """What becomes of each source that is asked; the token itself is not kept."""
+    from credchain.cli.progress import Progress
     from credchain.default import DefaultAzureCredential
 
     async with DefaultAzureCredential(profile=profile) as credential:
         try:
-            await credential.get_token(scope)
+            with Progress() as progress:
+                credential.sources.watch(progress)
+                await credential.get_token(scope)
         except ClientAuthenticationError:
             if not credential.attempts:
                 raise
