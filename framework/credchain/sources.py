@@ -193,8 +193,9 @@ class Sources:
         from credchain.settings.structuring import converted, missing
 
         faults: list[Fault] = []
-        placed = {place.name for place in self.plan.places}
-        for name in [name for name in self.settings.configured() if self._takes_part(self.settings, name)]:
+        placed = [place.name for place in self.plan.places]
+        names = dict.fromkeys([*placed, *self.settings.configured()])
+        for name in [name for name in names if self._takes_part(self.settings, name)]:
             said = self.settings.sources.get(name, {})
             try:
                 cls = self.registry.load(self.settings.provider_of(name)).settings

@@ -20,6 +20,7 @@ from credchain.errors import (
     TransportError,
     is_unavailable,
 )
+from credchain.settings import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -260,6 +261,9 @@ def look(*, source: str | None = None) -> Diagnosis:
     """What can be told without sending anything: settings, sources, files and variables."""
     try:
         sources = planned(source)
+        faults = [fault for fault in sources.misfits(os.environ) if fault.source is None]  # those of packages are hints
+        if faults:
+            raise refusal(faults)
     except ConfigurationError as error:
         return broken(error, os.environ)
     return diagnosis(sources, Walked(), scope=None, environment=os.environ, now=time.time())

@@ -200,6 +200,15 @@ def test_colours_are_for_terminals(emulator: Emulator) -> None:
 # What is never printed
 
 
+@pytest.mark.parametrize("arguments", [[], ["--no-network"]], ids=["asked", "not asked"])
+def test_a_setting_that_a_source_needs_is_missed(arguments: list[str]) -> None:
+    """Whether the source is asked or not; the configuration is not right without it."""
+    found = call(*arguments, environment={"CREDCHAIN_ORDER": "client_secret"})
+
+    assert found.exit_code == 3
+    assert "source.client_secret.tenant_id: needs a value" in " ".join("".join(found.stdout).split())
+
+
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["--no-network"]], ids=["page", "json", "no network"])
 def test_no_secret_and_no_token_is_printed(arguments: list[str], emulator: Emulator) -> None:
     """Secrets stand in variables that are theirs, in variables that are not, in settings and in a proxy's address."""
