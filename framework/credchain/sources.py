@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from credchain.naming import nearest
 from credchain.settings import Fault, Given, Identity, Value, default_order, gather, plan, refusal
 
 if TYPE_CHECKING:
@@ -244,7 +245,18 @@ class Sources:
         faults = [fault for fault in unknown if fault is not None]
         for name in settings.places:
             faults += self._misfits(settings, name)
-        return faults
+        return [*faults, *self._misdenied(settings)]
+
+    def _misdenied(self, settings: Settings) -> Iterator[Fault]:
+        """Names in a policy that are nearly a built-in source's: nobody would be denied by them.
+
+        A policy may well deny what is not installed on this machine.
+        """
+        for name, origin in settings.policy.deny.items():
+            own = self.registry.packages.builtins()
+            near = None if name in own or name in settings.places else nearest(name, own)
+            if near is not None and name not in {found.name for found in self.registry.packages.discover()}:
+                yield Fault(origin, "policy.deny", f"there is no source {name!r}; did you mean {near!r}?")
 
     def _unknown(self, settings: Settings, name: str, origin: str, listed: set[str]) -> Fault | None:
         provider = settings.provider_of(name)

@@ -248,6 +248,15 @@ def test_what_a_policy_denies_takes_no_part(acme: Distribution, said: str) -> No
     assert "acme_vault" not in sys.modules
 
 
+@pytest.mark.parametrize("said", ["shared_cach", "Managed_Identity"])
+def test_a_misspelt_denial_is_told(said: str) -> None:
+    """It would deny nobody. What is merely not installed here may be denied all the same."""
+    with pytest.raises(ConfigurationError, match=f"policy.deny: there is no source '{said}'; did you mean"):
+        chain({"policy": {"deny": [said]}})
+
+    assert names(chain({"policy": {"deny": ["vault", "acme/vault"]}}))
+
+
 def test_a_denied_source_is_denied_to_others_that_build_on_it() -> None:
     """`environment` with a secret builds on `client_secret`."""
     credential = chain({"policy": {"deny": ["client_secret"]}}, environment=SERVICE_PRINCIPAL, order=["environment"])
