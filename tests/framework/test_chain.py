@@ -27,7 +27,10 @@ from credchain.errors import (
 )
 from credchain.events import AttemptFinished, AttemptStarted, SourceSelected
 from credchain.host import Host
+from credchain.links import Link
 from credchain.testing import FakeClock, FakeTransport, StaticCredential, run
+from credchain.tokens import TokenRequest
+from credchain.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -577,3 +580,31 @@ def test_a_deadline_is_a_number_of_seconds(timeout: float) -> None:
     """Anything else is told when the chain is made."""
     with pytest.raises(ValueError, match="^timeout: must be a number of seconds above 0"):
         ChainedTokenCredential(StaticCredential("token"), timeout=timeout)
+
+
+@pytest.mark.parametrize(("seconds", "loaded"), [(0.8, ["slow"]), (1.5, ["slow", "other"])], ids=["a moment", "long"])
+def test_the_next_source_is_loaded_only_if_the_first_takes_long_to_load(
+    fake_clock: FakeClock, seconds: float, loaded: list[str]
+) -> None:
+    """A source that the chain need not reach is not imported; one behind a package that loads for ever is."""
+    opened: list[str] = []
+
+    async def slow() -> StaticCredential:
+        opened.append("slow")
+        await asyncio.sleep(seconds)
+        return StaticCredential("from the slow one")
+
+    async def other() -> StaticCredential:
+        opened.append("other")
+        return StaticCredential("from the other one")
+
+    host = Host(transport=FakeTransport(), clock=fake_clock)
+
+    async def main() -> str:
+        walk = Walk([Link("slow", slow), Link("other", other)], None, TokenRequest((SCOPE,)), host)
+        _, token = await walk.find()
+        await walk.end()
+        return str(token.token)
+
+    assert run(main(), clock=fake_clock) == "from the slow one"
+    assert opened == loaded
